@@ -1,0 +1,1 @@
+//! Evidence per arbiter: ping, sessions, held sessions.

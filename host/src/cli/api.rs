@@ -1,0 +1,17 @@
+//! `api`: to be written.
+
+use std::process::ExitCode;
+
+use super::{Globals, exit};
+
+/// Arguments of `api`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// placeholder
+    Placeholder,
+}
+
+/// Runs the command.
+pub fn run(_globals: &Globals, _args: Args) -> ExitCode {
+    exit::code(exit::USAGE)
+}

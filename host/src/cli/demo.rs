@@ -1,0 +1,14 @@
+//! `demo`: to be written.
+
+use std::process::ExitCode;
+
+use super::{Globals, exit};
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_globals: &Globals, _args: Args) -> ExitCode {
+    exit::code(exit::USAGE)
+}

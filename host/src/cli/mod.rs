@@ -1,0 +1,99 @@
+//! The command line: the tree of commands, and which file runs each.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod api;
+pub mod arbiters;
+pub mod config;
+pub mod demo;
+pub mod exit;
+pub mod health;
+pub mod history;
+pub mod ping;
+pub mod policy;
+pub mod run;
+pub mod stop;
+pub mod toolkit;
+
+/// Decides, with evidence from arbiters, which of two sites serves.
+#[derive(Debug, Parser)]
+#[command(name = "dr-watchdog", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Globals {
+    /// Put configuration, state and socket below this folder instead of /.
+    #[arg(long, global = true, value_name = "DIR", env = "DR_WATCHDOG_ROOT")]
+    pub root: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the watchdog in the foreground.
+    Run(run::Args),
+    /// Show two sites, three arbiters and a real failover on this machine.
+    Demo(demo::Args),
+    /// End the daemon of this root.
+    Stop(stop::Args),
+    /// Say which site serves and what is wrong.
+    Health(health::Args),
+    /// Show the configuration and state as old scripts read them.
+    #[command(subcommand)]
+    Api(api::Args),
+    /// Look at the arbiters.
+    #[command(subcommand)]
+    Arbiters(arbiters::Args),
+    /// Ping addresses the way the watchdog does.
+    Ping(ping::Args),
+    /// Try and check policies.
+    #[command(subcommand)]
+    Policy(policy::Args),
+    /// Check the configuration.
+    #[command(subcommand)]
+    Config(config::Args),
+    /// List past decisions.
+    History(history::Args),
+    /// The tools of the manual.
+    #[command(subcommand)]
+    Toolkit(toolkit::Args),
+    /// Runs one policy for the daemon; not for people.
+    #[command(hide = true)]
+    Worker(crate::worker::Args),
+}
+
+/// Parses and runs.
+pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed standard output while printing help is nobody's problem.
+            let _ = error.print();
+            return exit::code(if error.use_stderr() { exit::USAGE } else { exit::OK });
+        }
+    };
+    let globals = cli.globals;
+    match cli.command {
+        Command::Run(args) => run::run(&globals, args),
+        Command::Demo(args) => demo::run(&globals, args),
+        Command::Stop(args) => stop::run(&globals, args),
+        Command::Health(args) => health::run(&globals, args),
+        Command::Api(args) => api::run(&globals, args),
+        Command::Arbiters(args) => arbiters::run(&globals, args),
+        Command::Ping(args) => ping::run(&globals, args),
+        Command::Policy(args) => policy::run(&globals, args),
+        Command::Config(args) => config::run(&globals, args),
+        Command::History(args) => history::run(&globals, args),
+        Command::Toolkit(args) => toolkit::run(&globals, args),
+        Command::Worker(args) => crate::worker::run(args),
+    }
+}

@@ -1,0 +1,14 @@
+//! `run`: to be written.
+
+use std::process::ExitCode;
+
+use super::{Globals, exit};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_globals: &Globals, _args: Args) -> ExitCode {
+    exit::code(exit::USAGE)
+}

@@ -1,0 +1,210 @@
+//! What the program needs to know: the configuration after every check.
+//!
+//! A value here is complete and consistent; nothing downstream checks again.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dr_watchdog_sdk::sections;
+use dr_watchdog_sdk::sections::Role;
+use secrecy::SecretString;
+use serde_json::Value;
+
+/// The whole configuration of one site.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whether verdicts are carried out or only recorded.
+    pub mode: Mode,
+    /// This site.
+    pub site: Site,
+    /// The other site.
+    pub peer: Peer,
+    /// `[core]`, with the manual's keys.
+    pub core: sections::Core,
+    /// `[mysql]`, if written.
+    pub mysql: Option<sections::Mysql>,
+    /// `[pgsql]`, if written.
+    pub pgsql: Option<sections::Pgsql>,
+    /// `[file]`, if written.
+    pub file: Option<sections::File>,
+    /// `[watchdog]` with the manual's keys; the arbiters' secrets in it are `***`.
+    pub watchdog: sections::Watchdog,
+    /// `[deviceManagement]`, if written.
+    pub device_management: Option<sections::DeviceManagement>,
+    /// Length of `watchdog.failureDetection.waitDuration`; `None` = for ever.
+    pub wait_duration_s: Option<u64>,
+    /// The arbiters with all that is needed to reach them, in the order of the file.
+    pub arbiters: Vec<Arbiter>,
+    /// `[exclusion]`.
+    pub exclusion: Exclusion,
+    /// `[policy]`.
+    pub policy: Policy,
+    /// `[[roleChange.beActive]]`, `[[roleChange.beStandby]]`.
+    pub role_change: RoleChange,
+}
+
+/// `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Carry verdicts out.
+    Enforce,
+    /// Record what would have been done.
+    Observe,
+}
+
+/// `[site]`.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Name, as people see it.
+    pub name: String,
+    /// Virtual address of this site.
+    pub vip: Option<String>,
+    /// Nodes of this site.
+    pub nodes: Vec<String>,
+    /// Address that probes and heartbeats leave from; the system chooses if absent.
+    pub source_address: Option<IpAddr>,
+    /// Role where no state file exists.
+    pub initial_role: Role,
+    /// 0 or 1; differs between the sites, so that no two mint one epoch.
+    pub index: u8,
+}
+
+/// `[peer]`.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Name, as people see it.
+    pub name: String,
+    /// UDP port of the signed heartbeat, the same at both sites.
+    pub heartbeat_port: u16,
+    /// Shared key of the signed heartbeat; without one there is none, and `health` says so.
+    pub heartbeat_key: Option<SecretString>,
+    /// User for commands at the other site.
+    pub ssh_user: Option<String>,
+    /// SSH port of the other site.
+    pub ssh_port: u16,
+    /// Private key file for commands at the other site.
+    pub identity: Option<PathBuf>,
+    /// Pinned host key of the other site, `SHA256:…`.
+    pub host_key: Option<String>,
+}
+
+/// One of `[[watchdog.failureDetection.arbiters]]`.
+#[derive(Debug, Clone)]
+pub struct Arbiter {
+    /// Name by which policies know it: the host, or `host:port` where a host occurs twice.
+    pub name: String,
+    /// Address or name.
+    pub host: String,
+    /// SSH port.
+    pub port: u16,
+    /// User of the log-in.
+    pub username: String,
+    /// Password, if there is one.
+    pub password: Option<SecretString>,
+    /// Private key (text in OpenSSH or PEM form), read from its file at load; wins over the password.
+    pub private_key: Option<SecretString>,
+    /// What kind of device it is.
+    pub kind: Kind,
+    /// Pinned host keys, `SHA256:…`.
+    pub host_key: Vec<String>,
+}
+
+/// `kind` of an arbiter: which command is asked and how its answer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Tries the others.
+    Auto,
+    /// `show system connections inet | no-more`.
+    Junos,
+    /// `ss -Htnoi`.
+    Linux,
+    /// `netstat -an -p tcp`.
+    Bsd,
+}
+
+/// `[exclusion]`.
+#[derive(Debug, Clone)]
+pub struct Exclusion {
+    /// How two active sites are excluded.
+    pub mode: ExclusionMode,
+    /// k: from one answered round trip of a held session to the next.
+    pub keep_alive: Duration,
+    /// L: the lease.
+    pub lease: Duration,
+    /// D: time in which the guard fences.
+    pub fence_deadline: Duration,
+    /// Time from one look at an arbiter to the next.
+    pub look: Duration,
+    /// Deadline of a look.
+    pub look_timeout: Duration,
+    /// rho, in parts per million.
+    pub clock_error_ppm: u32,
+    /// epsilon.
+    pub slack: Duration,
+    /// F: age from which a session of the other site is stale.
+    pub wait: Duration,
+    /// Address that held sessions leave from.
+    pub hold_address: Option<IpAddr>,
+    /// Addresses from which the other site holds its sessions.
+    pub peer_hold_addresses: Vec<String>,
+}
+
+/// `exclusion.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExclusionMode {
+    /// The verdict alone decides; no bound holds.
+    Verdict,
+}
+
+/// `[policy]`, with the choice that `watchdog.failureDetection` makes.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// File of the policy: `script` if `isCustom`, else `None` for the arbitration plugin beside the binary.
+    pub custom: Option<PathBuf>,
+    /// Longest evaluation, host calls included.
+    pub deadline: Duration,
+    /// Most memory of a guest, in bytes.
+    pub memory_bytes: u64,
+    /// `[policy.config]`.
+    pub config: Value,
+    /// `[policy.script] user`.
+    pub script_user: Option<String>,
+    /// `[policy.script] env`.
+    pub script_env: Vec<(String, String)>,
+    /// `[policy.script] secrets`.
+    pub script_secrets: bool,
+}
+
+/// The steps of a role change.
+#[derive(Debug, Clone, Default)]
+pub struct RoleChange {
+    /// Steps that make this site serve, in order.
+    pub be_active: Vec<Step>,
+    /// Steps that end serving, in order.
+    pub be_standby: Vec<Step>,
+}
+
+/// One step of a role change.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Name, as people see it.
+    pub name: String,
+    /// Program and arguments; no shell.
+    pub command: Vec<String>,
+    /// Longest run.
+    pub deadline: Duration,
+    /// Whether it may run again after a crash that interrupted it.
+    pub idempotent: bool,
+    /// Whether the plan goes on when it fails.
+    pub on_failure: OnFailure,
+}
+
+/// `onFailure` of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The plan stops.
+    Stop,
+    /// The plan goes on; the failure is reported.
+    Continue,
+}

@@ -1,0 +1,1 @@
+//! The daemon: the run loop with everything it performs.

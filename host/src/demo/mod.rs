@@ -1,0 +1,1 @@
+//! Two sites with three arbiters on this machine.

@@ -1,0 +1,1 @@
+//! The other site: heartbeat messages.

@@ -1,0 +1,1 @@
+//! Ping, SSH, TCP: how this program touches the network.

@@ -1,0 +1,22 @@
+//! The policy contract of dr-watchdog: what a policy sees and what it answers.
+//!
+//! This crate knows nothing of networks, files or clocks. It is shared by the host, by compiled policies and,
+//! through its JSON Schemas, by policies in every other language.
+
+pub mod context;
+pub mod evidence;
+pub mod host;
+pub mod hours;
+pub mod nearest;
+pub mod policy;
+pub mod sections;
+pub mod threshold;
+pub mod utc;
+pub mod verdict;
+
+pub use context::Context;
+pub use host::{Host, HostError, Level};
+pub use policy::{Policy, PolicyError};
+pub use sections::{Role, Sections, Situation};
+pub use utc::Utc;
+pub use verdict::{Action, Verdict, VerdictState};
