@@ -1,0 +1,180 @@
+//! What this site has seen at its arbiters since it began to look.
+
+use std::collections::BTreeMap;
+
+use dr_watchdog_sdk::Utc;
+use dr_watchdog_sdk::evidence::{ArbiterEvidence, Session, SshOutcome};
+
+use crate::evidence::{Evidence, ManagedRule};
+use crate::settings::Settings;
+use crate::time::{Moment, Now};
+
+/// What was seen, by position in the settings.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    seen: Vec<Seen>,
+    /// Since when every arbiter is looked at; `None` while nobody looks.
+    looking_since: Option<Moment>,
+}
+
+/// What was seen at one arbiter.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    ping: Option<Result<f64, String>>,
+    last_good: Option<Utc>,
+    look: Option<Result<Vec<Session>, (SshOutcome, String)>>,
+    absent_since: Option<Utc>,
+    hold_open: bool,
+}
+
+impl View {
+    /// A view of so many arbiters, of which nothing is known.
+    pub fn new(arbiters: usize) -> Self {
+        Self {
+            seen: vec![Seen::default(); arbiters],
+            looking_since: None,
+        }
+    }
+
+    /// Begins a series of looks: what an earlier series saw no longer counts.
+    pub fn begin_looking(&mut self, now: Moment) {
+        self.looking_since = Some(now);
+        for seen in &mut self.seen {
+            seen.ping = None;
+            seen.look = None;
+            seen.absent_since = None;
+        }
+    }
+
+    /// Ends the series.
+    pub const fn end_looking(&mut self) {
+        self.looking_since = None;
+    }
+
+    /// Whether a series runs.
+    pub const fn is_looking(&self) -> bool {
+        self.looking_since.is_some()
+    }
+
+    /// Takes the end of a ping. Unknown positions are those of an earlier configuration.
+    pub fn pinged(&mut self, now: Utc, arbiter: usize, answer: Result<f64, String>) {
+        if let Some(seen) = self.seen.get_mut(arbiter) {
+            if answer.is_ok() {
+                seen.last_good = Some(now);
+            }
+            seen.ping = Some(answer);
+        }
+    }
+
+    /// Takes the end of a look; one that was on its way when the series ended is dropped.
+    pub fn looked(
+        &mut self,
+        now: Utc,
+        arbiter: usize,
+        result: Result<Vec<Session>, (SshOutcome, String)>,
+        rule: &ManagedRule,
+    ) {
+        let Some(seen) = self
+            .seen
+            .get_mut(arbiter)
+            .filter(|_| self.looking_since.is_some())
+        else {
+            return;
+        };
+        seen.absent_since = match &result {
+            Ok(sessions) if !sessions.iter().any(|session| rule.is_peer(session)) => {
+                seen.absent_since.or(Some(now))
+            }
+            _ => None,
+        };
+        seen.look = Some(result);
+    }
+
+    /// Takes a change of a held session.
+    pub fn hold_changed(&mut self, arbiter: usize, is_open: bool) {
+        if let Some(seen) = self.seen.get_mut(arbiter) {
+            seen.hold_open = is_open;
+        }
+    }
+
+    /// Held sessions that are open.
+    pub fn holds_open(&self) -> usize {
+        self.seen.iter().filter(|seen| seen.hold_open).count()
+    }
+
+    /// When the evidence is complete at the latest: the deadline of the first looks of the series.
+    pub fn complete_at(&self, settings: &Settings) -> Option<Moment> {
+        self.looking_since.map(|since| since.plus(settings.look_timeout))
+    }
+
+    /// Whether every arbiter has answered or failed once in this series, or the deadline of its first look is over.
+    pub fn is_complete(&self, now: Moment, settings: &Settings) -> bool {
+        let all = self
+            .seen
+            .iter()
+            .all(|seen| seen.ping.is_some() && seen.look.is_some());
+        match self.complete_at(settings) {
+            None => false,
+            Some(deadline) => all || now >= deadline,
+        }
+    }
+
+    /// Arbiters that answered their last ping, and arbiters that have been pinged.
+    pub fn pinged_count(&self) -> (u64, u64) {
+        let answered = self
+            .seen
+            .iter()
+            .filter(|seen| matches!(seen.ping, Some(Ok(_))))
+            .count();
+        let pinged = self.seen.iter().filter(|seen| seen.ping.is_some()).count();
+        (answered as u64, pinged as u64)
+    }
+
+    /// The evidence as policies and gates see it.
+    pub fn evidence(&self, now: Now, settings: &Settings) -> Evidence {
+        let arbiters: BTreeMap<String, ArbiterEvidence> = settings
+            .arbiters
+            .iter()
+            .zip(&self.seen)
+            .map(|(name, seen)| (name.clone(), seen.evidence()))
+            .collect();
+        Evidence {
+            time: now.wall,
+            arbiters,
+        }
+        .completed(&settings.arbiters, &settings.managed_rule)
+    }
+}
+
+impl Seen {
+    fn evidence(&self) -> ArbiterEvidence {
+        let mut evidence = ArbiterEvidence {
+            last_good: self.last_good,
+            absent_since: self.absent_since,
+            ..ArbiterEvidence::default()
+        };
+        match &self.ping {
+            Some(Ok(rtt_ms)) => {
+                evidence.ping = Some(true);
+                evidence.rtt_ms = Some(*rtt_ms);
+            }
+            Some(Err(why)) => {
+                evidence.ping = Some(false);
+                evidence.why = Some(why.clone());
+            }
+            None => {}
+        }
+        match &self.look {
+            Some(Ok(sessions)) => {
+                evidence.ssh = Some(SshOutcome::Ok);
+                evidence.sessions = Some(sessions.clone());
+            }
+            Some(Err((outcome, why))) => {
+                evidence.ssh = Some(*outcome);
+                evidence.ssh_error = Some(why.clone());
+            }
+            None => {}
+        }
+        evidence
+    }
+}

@@ -1,0 +1,112 @@
+//! All that can happen to a site, in the past tense.
+
+use std::time::Duration;
+
+use dr_watchdog_sdk::Utc;
+use dr_watchdog_sdk::Verdict;
+use dr_watchdog_sdk::evidence::{Session, SshOutcome};
+
+use crate::settings::Settings;
+use crate::transitions::Phase;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Time went by; a timer may be due.
+    TimePassed,
+    /// A ping of the other site ended; answers [`crate::effect::Effect::PingPeer`].
+    PeerPingEnded {
+        /// Which ping.
+        ping: u64,
+        /// Whether any target answered.
+        answered: bool,
+    },
+    /// A signed heartbeat of the other site arrived.
+    HeartbeatHeard(Beat),
+    /// A ping of an arbiter ended.
+    ArbiterPinged {
+        /// Position in the settings.
+        arbiter: usize,
+        /// Round-trip time in milliseconds, or why there was none.
+        answer: Result<f64, String>,
+    },
+    /// Every arbiter of a sweep has been pinged; answers [`crate::effect::Effect::SweepArbiters`].
+    SweepEnded {
+        /// Which sweep.
+        sweep: u64,
+    },
+    /// A look at an arbiter's sessions ended.
+    ArbiterLooked {
+        /// Position in the settings.
+        arbiter: usize,
+        /// Its sessions, or which step failed and how.
+        result: Result<Vec<Session>, (SshOutcome, String)>,
+    },
+    /// A session that this site holds at an arbiter opened or broke.
+    HoldChanged {
+        /// Position in the settings.
+        arbiter: usize,
+        /// Whether it is open now.
+        is_open: bool,
+    },
+    /// The policy answered; answers [`crate::effect::Effect::AskPolicy`].
+    VerdictReturned {
+        /// Which question.
+        ask: u64,
+        /// The answer; `nothing` where the policy failed.
+        verdict: Verdict,
+        /// Why the policy failed, if it did.
+        failure: Option<String>,
+    },
+    /// The state is on disk; answers [`crate::effect::Effect::Persist`].
+    Persisted {
+        /// Which write.
+        write: u64,
+    },
+    /// The state could not be written.
+    PersistFailed {
+        /// Which write.
+        write: u64,
+        /// In a sentence.
+        why: String,
+    },
+    /// A step of a plan ended; answers [`crate::effect::Effect::RunStep`].
+    StepEnded {
+        /// Which plan.
+        plan: u64,
+        /// Which step of it.
+        step: usize,
+        /// How.
+        result: Result<(), String>,
+    },
+    /// An operator disabled automatic failover here.
+    OperatorDisabled {
+        /// For how long; `None` = until enabled.
+        span: Option<Duration>,
+        /// Why.
+        reason: String,
+        /// Who.
+        by: String,
+    },
+    /// An operator enabled automatic failover here.
+    OperatorEnabled,
+    /// The configuration was read again.
+    Reloaded(Box<Settings>),
+}
+
+/// What a signed heartbeat of the other site says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// Its `site.index`.
+    pub site_index: u8,
+    /// The highest epoch it has held.
+    pub epoch: u64,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Whether its safety settings are the same as ours; `None` = it did not say.
+    pub config_equal: Option<bool>,
+    /// Whether its automatic failover is on.
+    pub automatic_failover: bool,
+    /// When it was heard.
+    pub heard: Utc,
+}

@@ -1,0 +1,257 @@
+//! The heartbeat round: one ping and its retries, then the other load-balancer nodes (`domain.md` 3.1).
+
+use crate::effect::{Effect, PingTargets};
+use crate::settings::Heartbeat;
+use crate::time::Moment;
+
+/// What is known of the other site's reachability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// No round has ended yet.
+    Unknown,
+    /// It answers.
+    Up {
+        /// Only a node answered, not the VIP: the other site moves its VIP.
+        local_failover: bool,
+    },
+    /// Nothing answers.
+    Lost {
+        /// Since when.
+        since: Moment,
+    },
+}
+
+/// Where the current round is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Resting,
+    Vip { tries_left: u32 },
+    Nodes,
+}
+
+/// The rounds.
+#[derive(Debug, Clone)]
+pub struct Rounds {
+    stage: Stage,
+    /// Start of the current round, or of the last one.
+    started: Moment,
+    next: Moment,
+    /// Id of the ping that is awaited.
+    ping: u64,
+    /// When the other site was last heard by a signed heartbeat.
+    heard: Option<Moment>,
+    /// What the rounds have found so far.
+    pub reach: Reach,
+}
+
+/// What the end of a ping means.
+#[derive(Debug, PartialEq)]
+pub enum Step {
+    /// It belongs to no round of now.
+    Stale,
+    /// The round goes on with this ping.
+    Next(Effect),
+    /// The round is over; `reach` says how.
+    Over,
+}
+
+impl Rounds {
+    /// The first round is due at once.
+    pub const fn new(now: Moment) -> Self {
+        Self {
+            stage: Stage::Resting,
+            started: now,
+            next: now,
+            ping: 0,
+            heard: None,
+            reach: Reach::Unknown,
+        }
+    }
+
+    /// When the next round is due; `None` while one runs.
+    pub fn due(&self) -> Option<Moment> {
+        (self.stage == Stage::Resting).then_some(self.next)
+    }
+
+    /// Whether a ping of the running round has been missed.
+    pub const fn is_missing(&self, heartbeat: &Heartbeat) -> bool {
+        match self.stage {
+            Stage::Resting => false,
+            Stage::Vip { tries_left } => tries_left + 1 < heartbeat.tries,
+            Stage::Nodes => true,
+        }
+    }
+
+    /// Begins a round.
+    pub fn begin(&mut self, now: Moment, heartbeat: &Heartbeat) -> Effect {
+        self.started = now;
+        self.next = now.plus(heartbeat.interval);
+        self.stage = Stage::Vip {
+            tries_left: heartbeat.tries.saturating_sub(1),
+        };
+        self.ping_vip(heartbeat)
+    }
+
+    fn ping_vip(&mut self, heartbeat: &Heartbeat) -> Effect {
+        self.ping += 1;
+        Effect::PingPeer {
+            ping: self.ping,
+            targets: PingTargets::Vip,
+            timeout: heartbeat.timeout,
+            tries: 1,
+        }
+    }
+
+    /// Takes the end of a ping.
+    pub fn ping_ended(
+        &mut self,
+        now: Moment,
+        ping: u64,
+        answered: bool,
+        heartbeat: &Heartbeat,
+        has_nodes: bool,
+    ) -> Step {
+        if ping != self.ping {
+            return Step::Stale;
+        }
+        match self.stage {
+            Stage::Resting => Step::Stale,
+            Stage::Vip { .. } | Stage::Nodes if answered => self.over(Reach::Up {
+                local_failover: self.stage == Stage::Nodes,
+            }),
+            Stage::Vip { tries_left: 0 } if has_nodes => {
+                self.stage = Stage::Nodes;
+                self.ping += 1;
+                let (timeout, tries) = (heartbeat.timeout, heartbeat.tries);
+                Step::Next(Effect::PingPeer {
+                    ping: self.ping,
+                    targets: PingTargets::Nodes,
+                    timeout,
+                    tries,
+                })
+            }
+            Stage::Vip { tries_left: 0 } | Stage::Nodes => self.missed(now),
+            Stage::Vip { tries_left } => {
+                self.stage = Stage::Vip {
+                    tries_left: tries_left - 1,
+                };
+                Step::Next(self.ping_vip(heartbeat))
+            }
+        }
+    }
+
+    /// Nothing answered ping; a signed heartbeat since the round began proves the site alive all the same.
+    fn missed(&mut self, now: Moment) -> Step {
+        if self.heard.is_some_and(|heard| heard >= self.started) {
+            return self.over(Reach::Up {
+                local_failover: false,
+            });
+        }
+        let since = match self.reach {
+            Reach::Lost { since } => since,
+            Reach::Unknown | Reach::Up { .. } => now,
+        };
+        self.over(Reach::Lost { since })
+    }
+
+    fn over(&mut self, reach: Reach) -> Step {
+        self.reach = reach;
+        self.stage = Stage::Resting;
+        Step::Over
+    }
+
+    /// Takes a signed heartbeat: a lost site that speaks is not lost.
+    pub fn heard(&mut self, now: Moment) {
+        self.heard = Some(now);
+        if matches!(self.reach, Reach::Lost { .. }) {
+            self.reach = Reach::Up {
+                local_failover: false,
+            };
+        }
+    }
+
+    /// How long ago a signed heartbeat was heard.
+    pub fn heard_within(&self, now: Moment, span: std::time::Duration) -> bool {
+        self.heard.is_some_and(|heard| now.since(heard) <= span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const HEARTBEAT: Heartbeat = Heartbeat {
+        interval: Duration::from_secs(30),
+        timeout: Duration::from_secs(5),
+        tries: 5,
+    };
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_us(seconds * 1_000_000)
+    }
+
+    fn miss(rounds: &mut Rounds, seconds: u64, has_nodes: bool) -> Step {
+        rounds.ping_ended(at(seconds), rounds.ping, false, &HEARTBEAT, has_nodes)
+    }
+
+    #[test]
+    fn one_try_and_four_retries_then_the_site_is_lost() {
+        let mut rounds = Rounds::new(at(0));
+        rounds.begin(at(0), &HEARTBEAT);
+        assert!(!rounds.is_missing(&HEARTBEAT));
+        for seconds in [5, 10, 15, 20] {
+            assert!(matches!(miss(&mut rounds, seconds, false), Step::Next(_)));
+            assert!(rounds.is_missing(&HEARTBEAT));
+        }
+        assert_eq!(miss(&mut rounds, 25, false), Step::Over);
+        assert_eq!(rounds.reach, Reach::Lost { since: at(25) });
+        assert_eq!(rounds.due(), Some(at(30)));
+    }
+
+    #[test]
+    fn a_node_that_answers_is_a_local_failover() {
+        let mut rounds = Rounds::new(at(0));
+        rounds.begin(at(0), &HEARTBEAT);
+        for seconds in [5, 10, 15, 20] {
+            miss(&mut rounds, seconds, true);
+        }
+        let Step::Next(Effect::PingPeer { targets, tries, .. }) = miss(&mut rounds, 25, true) else {
+            panic!("the nodes are pinged after the VIP");
+        };
+        assert_eq!((targets, tries), (PingTargets::Nodes, 5));
+        assert_eq!(
+            rounds.ping_ended(at(26), rounds.ping, true, &HEARTBEAT, true),
+            Step::Over
+        );
+        assert_eq!(rounds.reach, Reach::Up { local_failover: true });
+    }
+
+    #[test]
+    fn a_signed_heartbeat_during_the_round_keeps_a_site_that_blocks_ping() {
+        let mut rounds = Rounds::new(at(0));
+        rounds.begin(at(0), &HEARTBEAT);
+        rounds.heard(at(1));
+        for seconds in [5, 10, 15, 20, 25] {
+            miss(&mut rounds, seconds, false);
+        }
+        assert_eq!(
+            rounds.reach,
+            Reach::Up {
+                local_failover: false
+            }
+        );
+    }
+
+    #[test]
+    fn an_answer_of_an_earlier_ping_is_stale() {
+        let mut rounds = Rounds::new(at(0));
+        rounds.begin(at(0), &HEARTBEAT);
+        let first = rounds.ping;
+        miss(&mut rounds, 5, false);
+        assert_eq!(
+            rounds.ping_ended(at(6), first, true, &HEARTBEAT, false),
+            Step::Stale
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! What the core must know of the configuration.
+
+use std::time::Duration;
+
+use dr_watchdog_sdk::sections::{Role, Thresholds};
+
+use crate::evidence::ManagedRule;
+
+/// Settings of one site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// 0 or 1; the low bit of every epoch this site mints.
+    pub site_index: u8,
+    /// Role where nothing is stored.
+    pub initial_role: Role,
+    /// Whether verdicts are carried out.
+    pub mode: Mode,
+    /// Pings between the sites.
+    pub heartbeat: Heartbeat,
+    /// Load-balancer nodes of the other site beside its VIP.
+    pub has_peer_nodes: bool,
+    /// Shares of arbiters.
+    pub thresholds: Thresholds,
+    /// Length of the grace period while both sites are standby; `None` = for ever.
+    pub wait_duration_s: Option<u64>,
+    /// Names of the arbiters, in the order of the configuration.
+    pub arbiters: Vec<String>,
+    /// What makes an arbiter managed.
+    pub managed_rule: ManagedRule,
+    /// Deadline of one look at an arbiter.
+    pub look_timeout: Duration,
+    /// How two active sites are excluded.
+    pub exclusion: Exclusion,
+    /// Steps that make this site serve.
+    pub be_active: Vec<Step>,
+    /// Steps that end serving.
+    pub be_standby: Vec<Step>,
+}
+
+/// Whether verdicts are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Carry them out.
+    Enforce,
+    /// Record what would have been done.
+    Observe,
+}
+
+/// Pings between the sites (`domain.md` 3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// From one round to the next.
+    pub interval: Duration,
+    /// How long a reply is awaited.
+    pub timeout: Duration,
+    /// Tries in a round: 1 + retries (reading A17).
+    pub tries: u32,
+}
+
+impl Heartbeat {
+    /// How long a site boots: one interval and one full round. By then a living peer has been heard, so that no
+    /// decision falls on the silence of the first second (`domain.md` row 161).
+    pub fn boot_time(&self) -> Duration {
+        self.interval + self.timeout * self.tries
+    }
+}
+
+/// How two active sites are excluded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exclusion {
+    /// The manual's behaviour: the verdict alone decides, plus epochs and boot as standby.
+    Verdict {
+        /// F: a failed promotion blocks the next one for so long.
+        wait: Duration,
+    },
+}
+
+impl Exclusion {
+    /// F.
+    pub const fn wait(&self) -> Duration {
+        match self {
+            Self::Verdict { wait } => *wait,
+        }
+    }
+}
+
+/// One step of a plan; what it runs is the daemon's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Name, as people see it.
+    pub name: String,
+    /// Whether it may run again after a crash that interrupted it.
+    pub idempotent: bool,
+    /// Whether the plan goes on when it fails.
+    pub on_failure: OnFailure,
+}
+
+/// What a failed step does to its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The plan stops.
+    Stop,
+    /// The plan goes on; the failure is reported.
+    Continue,
+}

@@ -1,0 +1,144 @@
+//! How a site boots: as standby, with whatever the stored state left to finish.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use dr_watchdog_sdk::sections::Role;
+
+use super::change::{AfterWrite, RunningPlan};
+use super::{Asking, Watchdog};
+use crate::arbiters::View;
+use crate::automatic::Automatic;
+use crate::durable::{Durable, DurablePlan, Found, Purpose};
+use crate::effect::{PlanKind, Trigger};
+use crate::heartbeat::Rounds;
+use crate::settings::{Mode, Settings};
+use crate::time::Now;
+use crate::transitions::{Cause, Phase};
+
+impl Watchdog {
+    /// A site that starts, with what was found where its state is stored. `boot_id` is the kernel's.
+    pub fn boot(now: Now, settings: Settings, boot_id: &str, found: Found) -> Self {
+        let (durable, is_first_start, unusable) = match found {
+            Found::Good(durable) => (*durable, false, None),
+            Found::Absent => {
+                let is_first = settings.initial_role == Role::Active;
+                let role = if settings.initial_role == Role::Standalone {
+                    Role::Standalone
+                } else {
+                    Role::Standby
+                };
+                (Durable::new(role, boot_id), is_first, None)
+            }
+            Found::Bad(why) => (Durable::new(Role::Standby, boot_id), false, Some(why)),
+        };
+        let until = now.mono.plus(settings.heartbeat.boot_time());
+        let until_wall = now.wall.plus_s(settings.heartbeat.boot_time().as_secs());
+        let mut watchdog = Self {
+            view: View::new(settings.arbiters.len()),
+            automatic: Automatic {
+                operator: durable.operator_off.clone(),
+                connectivity: None,
+            },
+            phase: if durable.role == Role::Standalone {
+                Phase::Standalone
+            } else {
+                Phase::Standby
+            },
+            settings,
+            boot_id: boot_id.to_owned(),
+            durable,
+            boot_until: Some((until, until_wall)),
+            is_first_start,
+            rounds: Rounds::new(now.mono),
+            peer: None,
+            asking: Asking::default(),
+            sweep: 0,
+            is_below_warning: false,
+            plan: None,
+            writes: BTreeMap::new(),
+            retry_at: None,
+            blocked_until: None,
+            last_id: 0,
+            last_now: now,
+            effects: VecDeque::new(),
+        };
+        if let Some(why) = unusable {
+            let text = format!(
+                "the stored state cannot be used ({why}); nothing is guessed: this site boots as standby"
+            );
+            watchdog.notify(Trigger::StateUnusable, text);
+        }
+        watchdog.resume(now);
+        watchdog.advance(now);
+        watchdog
+    }
+
+    /// Finishes what the stored state left unfinished.
+    fn resume(&mut self, now: Now) {
+        let is_same_boot = self.durable.boot_id == self.boot_id;
+        self.durable.boot_id.clone_from(&self.boot_id);
+        match self.durable.plan.clone() {
+            Some(plan) if plan.kind == PlanKind::BeStandby => {
+                self.change(Cause::FoundDemotion);
+                self.resume_plan(now, &plan);
+            }
+            Some(plan) if is_same_boot => {
+                self.change(Cause::FoundPromotion);
+                self.resume_plan(now, &plan);
+            }
+            Some(_) => {
+                self.change(Cause::FoundPromotionOfEarlierBoot);
+                self.begin_plan(PlanKind::BeStandby, Purpose::Undo);
+            }
+            None if self.durable.role == Role::Active && self.settings.mode == Mode::Observe => {
+                // What is only observed was never ours to stop.
+                self.phase = Phase::Active;
+            }
+            None if self.durable.role == Role::Active => {
+                self.change(Cause::FoundActive);
+                self.begin_plan(PlanKind::BeStandby, Purpose::Failover);
+            }
+            None => {}
+        }
+    }
+
+    /// Takes a plan up at the step that was running. It is found by name, because the configuration may have
+    /// changed in between.
+    fn resume_plan(&mut self, now: Now, stored: &DurablePlan) {
+        let steps = self.steps(stored.kind);
+        let found = steps.iter().position(|step| step.name == stored.step_name);
+        let may_run = found.is_none_or(|step| steps[step].idempotent && !stored.failed);
+        let id = self.next_id();
+        let mut plan = RunningPlan::new(id, stored.kind, stored.purpose);
+        plan.step = found.unwrap_or(0);
+        let step = plan.step;
+        self.plan = Some(plan);
+        match (found, stored.kind) {
+            (Some(_), _) if !may_run => {
+                let why = "it was running when the watchdog ended, and it may not run twice".to_owned();
+                self.step_ended(now, id, step, Err(why));
+            }
+            (None, PlanKind::BeActive) if !stored.step_name.is_empty() => {
+                let why = format!(
+                    "the step \"{}\" that was running is no longer configured",
+                    stored.step_name
+                );
+                self.step_ended(now, id, step, Err(why));
+            }
+            _ => self.persist(AfterWrite::Announce { plan: id }),
+        }
+    }
+
+    /// The boot time is over, because it passed or because the other site was heard.
+    pub(super) fn boot_ended(&mut self) {
+        self.boot_until = None;
+        let hears_active = self.peer.as_ref().is_some_and(|peer| peer.phase.may_serve());
+        let is_first_active = std::mem::take(&mut self.is_first_start) && !hears_active;
+        if is_first_active && self.phase == Phase::Standby {
+            self.change(Cause::FirstStart);
+            self.begin_promotion(Purpose::FirstStart);
+        } else {
+            self.persist(AfterWrite::Nothing);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The watchdog of one site as a state machine.
+//!
+//! The caller's contract, in this order: `handle_event(now, event)` for whatever happened; then `poll_effect()`
+//! until it returns `None`, performing each effect before the next is polled; then `poll_timeout()`, and
+//! `handle_event(now, Event::TimePassed)` when that moment comes. Getters may be called at any time.
+
+mod boot;
+mod change;
+mod decide;
+mod peer;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use dr_watchdog_sdk::{Situation, Utc, Verdict};
+
+use crate::arbiters::View;
+use crate::automatic::Automatic;
+use crate::durable::Durable;
+use crate::effect::{Effect, Notice, Trigger};
+use crate::event::{Beat, Event};
+use crate::heartbeat::Rounds;
+use crate::settings::Settings;
+use crate::time::{Moment, Now};
+use crate::transitions::{self, Cause, Phase, Row};
+
+use change::{AfterWrite, RunningPlan};
+
+/// The watchdog of one site.
+#[derive(Debug)]
+pub struct Watchdog {
+    settings: Settings,
+    boot_id: String,
+    durable: Durable,
+    phase: Phase,
+    /// When the boot time is over; `None` = it is.
+    boot_until: Option<(Moment, Utc)>,
+    /// Whether the end of the boot time makes this site the initial active.
+    is_first_start: bool,
+    rounds: Rounds,
+    view: View,
+    automatic: Automatic,
+    peer: Option<Beat>,
+    asking: Asking,
+    sweep: u64,
+    is_below_warning: bool,
+    plan: Option<RunningPlan>,
+    writes: BTreeMap<u64, AfterWrite>,
+    /// When a demotion that failed is tried again.
+    retry_at: Option<Moment>,
+    /// A promotion that failed blocks the next one until then.
+    blocked_until: Option<Moment>,
+    last_id: u64,
+    last_now: Now,
+    effects: VecDeque<Effect>,
+}
+
+/// When the policy is asked.
+#[derive(Debug, Default)]
+struct Asking {
+    situation: Option<Situation>,
+    /// Next regular question.
+    next: Moment,
+    last: Option<Moment>,
+    running: Option<(u64, Situation)>,
+    previous: Option<Verdict>,
+    /// Whether the arbiters stood free at the last look.
+    were_free: bool,
+}
+
+impl Watchdog {
+    /// Takes what happened.
+    pub fn handle_event(&mut self, now: Now, event: Event) {
+        self.last_now = now;
+        match event {
+            Event::TimePassed => {}
+            Event::PeerPingEnded { ping, answered } => self.peer_ping_ended(now, ping, answered),
+            Event::HeartbeatHeard(beat) => self.heartbeat_heard(now, beat),
+            Event::ArbiterPinged { arbiter, answer } => self.view.pinged(now.wall, arbiter, answer),
+            Event::SweepEnded { sweep } => self.sweep_ended(now, sweep),
+            Event::ArbiterLooked { arbiter, result } => {
+                self.view
+                    .looked(now.wall, arbiter, result, &self.settings.managed_rule);
+                self.looked(now);
+            }
+            Event::HoldChanged { arbiter, is_open } => self.view.hold_changed(arbiter, is_open),
+            Event::VerdictReturned {
+                ask,
+                verdict,
+                failure,
+            } => self.verdict_returned(now, ask, verdict, failure),
+            Event::Persisted { write } => self.persisted(write),
+            Event::PersistFailed { write, why } => self.persist_failed(now, write, &why),
+            Event::StepEnded { plan, step, result } => self.step_ended(now, plan, step, result),
+            Event::OperatorDisabled { span, reason, by } => self.operator_disabled(now, span, reason, by),
+            Event::OperatorEnabled => self.operator_enabled(),
+            Event::Reloaded(settings) => self.reloaded(*settings),
+        }
+        self.advance(now);
+    }
+
+    /// The next effect to perform.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When `TimePassed` is due at the latest.
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        let operator_end = self.automatic.ends().map(|end| {
+            // One millisecond later, because the wall clock is read in whole milliseconds.
+            self.last_now
+                .moment_of(end)
+                .plus(std::time::Duration::from_millis(1))
+        });
+        [
+            self.boot_until.map(|(moment, _)| moment),
+            self.rounds.due().filter(|_| self.phase != Phase::Standalone),
+            self.ask_due(),
+            self.retry_at,
+            operator_end,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does whatever is due.
+    fn advance(&mut self, now: Now) {
+        if self.phase == Phase::Standalone {
+            return;
+        }
+        if self.automatic.expire(now.wall) {
+            self.durable.operator_off = None;
+            self.persist(AfterWrite::Nothing);
+            self.notify(
+                Trigger::AutomaticFailoverEnabled,
+                "the operator's disable of automatic failover has ended".to_owned(),
+            );
+        }
+        if self.boot_until.is_some_and(|(moment, _)| moment <= now.mono) {
+            self.boot_ended();
+        }
+        if self.rounds.due().is_some_and(|due| due <= now.mono) {
+            self.round_due(now);
+        }
+        self.update_situation(now);
+        self.update_looking(now);
+        self.ask_if_due(now);
+        if self.retry_at.is_some_and(|due| due <= now.mono) {
+            self.retry_demotion();
+        }
+    }
+
+    /// Changes the phase by a row of the table.
+    ///
+    /// # Panics
+    /// When the table has no such row: a programmer error.
+    fn change(&mut self, cause: Cause) -> &'static Row {
+        let row = transitions::find(self.phase, cause);
+        let row = row.unwrap_or_else(|| panic!("no transition from {:?} by {cause:?}", self.phase));
+        self.phase = row.to;
+        self.effects.push_back(Effect::Changed(row));
+        row
+    }
+
+    fn notify(&mut self, trigger: Trigger, text: String) {
+        self.effects.push_back(Effect::Notify(Notice { trigger, text }));
+    }
+
+    const fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// The new settings take effect; a plan that runs is never changed under its feet, so the caller reloads only
+    /// when the phase is settled.
+    fn reloaded(&mut self, settings: Settings) {
+        if settings.arbiters != self.settings.arbiters {
+            self.view = View::new(settings.arbiters.len());
+        }
+        self.settings = settings;
+        self.asking.previous = None;
+    }
+}

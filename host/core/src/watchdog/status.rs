@@ -1,0 +1,104 @@
+//! What the watchdog says of itself.
+
+use dr_watchdog_sdk::sections::{LastFailover, Role};
+use dr_watchdog_sdk::{Situation, Utc};
+
+use super::Watchdog;
+use crate::automatic::Automatic;
+use crate::durable::Durable;
+use crate::event::Beat;
+use crate::evidence::Evidence;
+use crate::heartbeat::Reach;
+use crate::settings::Settings;
+use crate::time::Now;
+use crate::transitions::Phase;
+
+impl Watchdog {
+    /// The role, as the manual has it: active from before the first step that may serve until after the last one
+    /// that ends it.
+    pub const fn role(&self) -> Role {
+        match self.phase {
+            Phase::Standalone => Role::Standalone,
+            Phase::Standby => Role::Standby,
+            Phase::Promoting | Phase::Active | Phase::Demoting | Phase::DemotionFailed => Role::Active,
+        }
+    }
+
+    /// What the site is doing.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The highest epoch this site has held.
+    pub const fn epoch(&self) -> u64 {
+        self.durable.epoch
+    }
+
+    /// The kind of failover that happened last.
+    pub const fn failover(&self) -> LastFailover {
+        self.durable.failover
+    }
+
+    /// What would be stored now.
+    pub const fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
+    /// The settings in force.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// End of the boot time; `None` = it is over.
+    pub fn boot_end(&self) -> Option<Utc> {
+        self.boot_until.map(|(_, wall)| wall)
+    }
+
+    /// What is known of the other site's reachability.
+    pub const fn reach(&self) -> Reach {
+        self.rounds.reach
+    }
+
+    /// The other site's last heartbeat, fresh or not.
+    pub const fn peer(&self) -> Option<&Beat> {
+        self.peer.as_ref()
+    }
+
+    /// The situation, if there is one.
+    pub const fn situation(&self) -> Option<Situation> {
+        self.asking.situation
+    }
+
+    /// End of the wait that is open in this situation.
+    pub const fn wait_time(&self) -> Option<Utc> {
+        match self.asking.situation {
+            Some(Situation::BothStandby) => self.durable.both_standby_until,
+            _ => self.durable.wait_until,
+        }
+    }
+
+    /// The switches of automatic failover.
+    pub const fn automatic(&self) -> &Automatic {
+        &self.automatic
+    }
+
+    /// What was last seen at the arbiters.
+    pub fn evidence(&self, now: Now) -> Evidence {
+        self.view.evidence(now, &self.settings)
+    }
+
+    /// Whether the arbiters are being looked at.
+    pub const fn is_looking(&self) -> bool {
+        self.view.is_looking()
+    }
+
+    /// Held sessions that are open.
+    pub fn holds_open(&self) -> usize {
+        self.view.holds_open()
+    }
+
+    /// Arbiters that answered their last ping.
+    pub fn pinged(&self) -> u64 {
+        self.view.pinged_count().0
+    }
+}
