@@ -56,11 +56,7 @@ pub fn encode(value: &impl Serialize) -> Result<Vec<u8>, FrameError> {
 
 fn checked_length(header: [u8; 4]) -> Result<usize, FrameError> {
     let length = u32::from_be_bytes(header) as usize;
-    if length > FRAME_BYTES_MAX {
-        Err(FrameError::TooLong(length))
-    } else {
-        Ok(length)
-    }
+    if length > FRAME_BYTES_MAX { Err(FrameError::TooLong(length)) } else { Ok(length) }
 }
 
 /// Reads one frame, blocking.
@@ -160,13 +156,7 @@ mod tests {
 
     #[test]
     fn a_length_of_4_gb_and_a_body_of_garbage_are_refused() {
-        assert!(matches!(
-            read::<Value>(&mut [0xff; 8].as_slice()),
-            Err(FrameError::TooLong(_))
-        ));
-        assert!(matches!(
-            read::<Value>(&mut [0, 0, 0, 1, b'{'].as_slice()),
-            Err(FrameError::Json(_))
-        ));
+        assert!(matches!(read::<Value>(&mut [0xff; 8].as_slice()), Err(FrameError::TooLong(_))));
+        assert!(matches!(read::<Value>(&mut [0, 0, 0, 1, b'{'].as_slice()), Err(FrameError::Json(_))));
     }
 }

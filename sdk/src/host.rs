@@ -33,17 +33,8 @@ pub mod method {
     /// `{}` → milliseconds left.
     pub const REMAINING_MS: &str = "remaining_ms";
     /// All of them.
-    pub const ALL: [&str; 9] = [
-        CONFIG,
-        ARBITERS_PING,
-        ARBITERS_SESSIONS,
-        PING,
-        SSH,
-        TCP,
-        LOG,
-        NOW,
-        REMAINING_MS,
-    ];
+    pub const ALL: [&str; 9] =
+        [CONFIG, ARBITERS_PING, ARBITERS_SESSIONS, PING, SSH, TCP, LOG, NOW, REMAINING_MS];
 }
 
 /// Levels of a log line.
@@ -214,9 +205,7 @@ impl dyn Host + '_ {
     fn typed<T: DeserializeOwned>(&self, method: &str, request: &Value) -> Result<T, HostError> {
         let answer = self.call(method, request)?;
         serde_json::from_value(answer).map_err(|error| {
-            HostError::Failed(format!(
-                "the host's answer to {method} is not understood: {error}"
-            ))
+            HostError::Failed(format!("the host's answer to {method} is not understood: {error}"))
         })
     }
 }

@@ -17,9 +17,7 @@ impl Hours {
     /// # Errors
     /// When it is not digits with at most one `h` or `m` behind them, or is longer than a hundred years.
     pub fn parse(text: &str) -> Result<Self, HoursError> {
-        let error = || HoursError {
-            found: text.chars().take(32).collect(),
-        };
+        let error = || HoursError { found: text.chars().take(32).collect() };
         let (digits, minutes_each) = match text.as_bytes().last() {
             Some(b'h') => (&text[..text.len() - 1], 60),
             Some(b'm') => (&text[..text.len() - 1], 1),
@@ -37,11 +35,7 @@ impl Hours {
 
     /// Seconds, or `None` for "for ever".
     pub const fn seconds(self) -> Option<u64> {
-        if self.minutes == 0 {
-            None
-        } else {
-            Some(self.minutes * 60)
-        }
+        if self.minutes == 0 { None } else { Some(self.minutes * 60) }
     }
 }
 
@@ -53,11 +47,7 @@ pub struct HoursError {
 
 impl fmt::Display for HoursError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "\"{}\" is no duration; write 30m for minutes, 8h or 8 for hours, 0 for ever",
-            self.found
-        )
+        write!(f, "\"{}\" is no duration; write 30m for minutes, 8h or 8 for hours, 0 for ever", self.found)
     }
 }
 
@@ -76,18 +66,7 @@ mod tests {
         for forever in ["0", "0h", "0m", "00"] {
             assert_eq!(seconds(forever), Ok(None), "{forever}");
         }
-        for wrong in [
-            "",
-            "h",
-            "-1",
-            "1.5h",
-            "1d",
-            "1hm",
-            "1 h",
-            "H",
-            "8H",
-            "99999999999999999999",
-        ] {
+        for wrong in ["", "h", "-1", "1.5h", "1d", "1hm", "1 h", "H", "8H", "99999999999999999999"] {
             assert!(Hours::parse(wrong).is_err(), "{wrong}");
         }
     }

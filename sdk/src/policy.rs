@@ -64,10 +64,7 @@ pub struct PolicyError {
 impl PolicyError {
     /// An error with a sentence.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            ..Self::default()
-        }
+        Self { message: message.into(), ..Self::default() }
     }
 
     /// The form that crosses the ABI.

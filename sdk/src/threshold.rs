@@ -24,11 +24,7 @@ impl Threshold {
 
     /// A threshold from ten-thousandths; `None` above a whole.
     pub const fn from_ten_thousandths(value: u16) -> Option<Self> {
-        if value as u64 <= SCALE {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value as u64 <= SCALE { Some(Self(value)) } else { None }
     }
 
     /// Ten-thousandths.
@@ -126,14 +122,8 @@ mod tests {
     #[test]
     fn what_is_no_share_is_refused() {
         assert_eq!(Threshold::from_number(1.5), Err(ThresholdError::OutOfRange(1.5)));
-        assert_eq!(
-            Threshold::from_number(-0.1),
-            Err(ThresholdError::OutOfRange(-0.1))
-        );
-        assert_eq!(
-            Threshold::from_number(0.33333),
-            Err(ThresholdError::TooFine(0.33333))
-        );
+        assert_eq!(Threshold::from_number(-0.1), Err(ThresholdError::OutOfRange(-0.1)));
+        assert_eq!(Threshold::from_number(0.33333), Err(ThresholdError::TooFine(0.33333)));
         assert!(Threshold::from_number(f64::NAN).is_err());
     }
 }

@@ -35,9 +35,7 @@ impl Utc {
     #[must_use]
     pub const fn plus_s(self, seconds: u64) -> Self {
         let ms = (seconds as i64).saturating_mul(MS_PER_S);
-        Self {
-            unix_ms: self.unix_ms.saturating_add(ms),
-        }
+        Self { unix_ms: self.unix_ms.saturating_add(ms) }
     }
 
     /// Reads RFC 3339 with `+00:00` or `Z`; also without seconds, with fractions, and with a blank instead of `T`,
@@ -46,9 +44,7 @@ impl Utc {
     /// # Errors
     /// When the text is no such instant, or names an offset other than UTC.
     pub fn parse(text: &str) -> Result<Self, UtcError> {
-        let error = || UtcError {
-            found: text.chars().take(64).collect(),
-        };
+        let error = || UtcError { found: text.chars().take(64).collect() };
         let trimmed = text.trim();
         let body = trimmed
             .strip_suffix("+00:00")
@@ -76,9 +72,7 @@ impl Utc {
             return Err(error());
         }
         let seconds = days_from_civil(year, month, day) * S_PER_DAY + hour * 3_600 + minute * 60 + second;
-        Ok(Self {
-            unix_ms: seconds * MS_PER_S + fraction_ms,
-        })
+        Ok(Self { unix_ms: seconds * MS_PER_S + fraction_ms })
     }
 }
 
@@ -91,11 +85,7 @@ pub struct UtcError {
 
 impl fmt::Display for UtcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "\"{}\" is no UTC instant; write it as 2026-01-01T00:00:00+00:00",
-            self.found
-        )
+        write!(f, "\"{}\" is no UTC instant; write it as 2026-01-01T00:00:00+00:00", self.found)
     }
 }
 
@@ -108,10 +98,7 @@ impl fmt::Display for Utc {
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
         let year = year.clamp(0, YEAR_MAX);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00"
-        )
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00")
     }
 }
 
@@ -188,11 +175,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }

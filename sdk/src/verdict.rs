@@ -102,12 +102,7 @@ pub struct Verdict {
 impl Verdict {
     /// A verdict without details.
     pub fn new(state: VerdictState, action: Action, description: impl Into<String>) -> Self {
-        Self {
-            state,
-            action,
-            description: description.into(),
-            payload: Payload::default(),
-        }
+        Self { state, action, description: description.into(), payload: Payload::default() }
     }
 
     /// "Do not change the role".
@@ -131,9 +126,7 @@ impl Verdict {
 
     /// The instant a `wait` verdict ends; `None` for every other action.
     pub fn wait_until(&self) -> Option<Utc> {
-        (self.action == Action::Wait)
-            .then(|| Utc::parse(&self.payload.wait_time).ok())
-            .flatten()
+        (self.action == Action::Wait).then(|| Utc::parse(&self.payload.wait_time).ok()).flatten()
     }
 
     /// Checks a JSON value against every rule of the contract.
@@ -145,20 +138,10 @@ impl Verdict {
     /// The first rule that is broken, with the field, what stood there and what would be right.
     pub fn check(value: &Value, unknown: UnknownKeys) -> Result<(Self, Vec<VerdictError>), VerdictError> {
         let object = value.as_object().ok_or_else(|| {
-            VerdictError::new(
-                "verdict",
-                value,
-                "an object with the keys state, action, description, payload",
-            )
+            VerdictError::new("verdict", value, "an object with the keys state, action, description, payload")
         })?;
         let mut warnings = Vec::new();
-        known_keys(
-            object,
-            "",
-            &["state", "action", "description", "payload"],
-            unknown,
-            &mut warnings,
-        )?;
+        known_keys(object, "", &["state", "action", "description", "payload"], unknown, &mut warnings)?;
         let state = match word(object, "state", &VerdictState::WORDS)? {
             "active" => VerdictState::Active,
             _ => VerdictState::Standby,
@@ -170,29 +153,24 @@ impl Verdict {
             _ => Action::Nothing,
         };
         let description = text(object, "description", "description", "a text, which may be empty")?;
-        let payload = match object.get("payload") {
-            Some(Value::Object(payload)) => payload,
-            found => {
-                return Err(VerdictError::of(
-                    "payload",
-                    found,
-                    "an object with the key waitTime",
-                ));
-            }
+        let payload = Payload::check(object.get("payload"), action, unknown, &mut warnings)?;
+        Ok((Self { state, action, description, payload }, warnings))
+    }
+}
+
+impl Payload {
+    fn check(
+        value: Option<&Value>,
+        action: Action,
+        unknown: UnknownKeys,
+        warnings: &mut Vec<VerdictError>,
+    ) -> Result<Self, VerdictError> {
+        let Some(Value::Object(payload)) = value else {
+            return Err(VerdictError::of("payload", value, "an object with the key waitTime"));
         };
-        known_keys(
-            payload,
-            "payload.",
-            &["waitTime", "details"],
-            unknown,
-            &mut warnings,
-        )?;
-        let wait_time = text(
-            payload,
-            "waitTime",
-            "payload.waitTime",
-            "a text, empty unless the action is wait",
-        )?;
+        known_keys(payload, "payload.", &["waitTime", "details"], unknown, warnings)?;
+        let wait_time =
+            text(payload, "waitTime", "payload.waitTime", "a text, empty unless the action is wait")?;
         if action == Action::Wait && Utc::parse(&wait_time).is_err() {
             return Err(VerdictError::of(
                 "payload.waitTime",
@@ -203,23 +181,9 @@ impl Verdict {
         let details = match payload.get("details") {
             None | Some(Value::Null) => None,
             Some(Value::Object(details)) => Some(details.clone()),
-            found => {
-                return Err(VerdictError::of(
-                    "payload.details",
-                    found,
-                    "an object, or no such key",
-                ));
-            }
+            found => return Err(VerdictError::of("payload.details", found, "an object, or no such key")),
         };
-        Ok((
-            Self {
-                state,
-                action,
-                description,
-                payload: Payload { wait_time, details },
-            },
-            warnings,
-        ))
+        Ok(Self { wait_time, details })
     }
 }
 
@@ -259,12 +223,7 @@ impl VerdictError {
         if found.len() < text.len() {
             found.push('…');
         }
-        Self {
-            field: field.to_owned(),
-            found,
-            expected: expected.to_owned(),
-            nearest: None,
-        }
+        Self { field: field.to_owned(), found, expected: expected.to_owned(), nearest: None }
     }
 
     fn of(field: &str, found: Option<&Value>, expected: &str) -> Self {
@@ -282,11 +241,7 @@ impl VerdictError {
 
 impl fmt::Display for VerdictError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: found {}, expected {}",
-            self.field, self.found, self.expected
-        )?;
+        write!(f, "{}: found {}, expected {}", self.field, self.found, self.expected)?;
         match &self.nearest {
             Some(nearest) => write!(f, "; did you mean \"{nearest}\"?"),
             None => Ok(()),
@@ -357,11 +312,7 @@ mod tests {
     fn a_verdict_of_each_action_is_read_and_written_the_same() {
         for action in Action::WORDS {
             for state in VerdictState::WORDS {
-                let wait_time = if action == "wait" {
-                    "2026-01-01T00:00:00+00:00"
-                } else {
-                    ""
-                };
+                let wait_time = if action == "wait" { "2026-01-01T00:00:00+00:00" } else { "" };
                 let value = json!({"state": state, "action": action, "description": "why",
                     "payload": {"waitTime": wait_time, "details": {"n": 1}}});
                 let (verdict, warnings) = Verdict::check(&value, UnknownKeys::Refuse).unwrap();
@@ -387,19 +338,10 @@ mod tests {
             (with("/payload", json!("")), "payload"),
             (with("/payload", json!({})), "payload.waitTime"),
             (with("/payload/waitTime", json!(null)), "payload.waitTime"),
-            (
-                with("/payload", json!({"waitTime": "", "details": ""})),
-                "payload.details",
-            ),
-            (
-                with("/payload", json!({"waitTime": "", "details": []})),
-                "payload.details",
-            ),
+            (with("/payload", json!({"waitTime": "", "details": ""})), "payload.details"),
+            (with("/payload", json!({"waitTime": "", "details": []})), "payload.details"),
             (with("/action", json!("wait")), "payload.waitTime"),
-            (
-                json!({"action": "nothing", "description": "", "payload": {"waitTime": ""}}),
-                "state",
-            ),
+            (json!({"action": "nothing", "description": "", "payload": {"waitTime": ""}}), "state"),
         ];
         for (value, field) in cases {
             let error = Verdict::check(&value, UnknownKeys::Warn).unwrap_err();
@@ -414,10 +356,7 @@ mod tests {
         value["desciption"] = json!("x");
         let error = Verdict::check(&value, UnknownKeys::Refuse).unwrap_err();
         assert_eq!(error.nearest.as_deref(), Some("description"));
-        assert!(
-            error.to_string().ends_with("did you mean \"description\"?"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("did you mean \"description\"?"), "{error}");
         let (_, warnings) = Verdict::check(&value, UnknownKeys::Warn).unwrap();
         assert_eq!(warnings.len(), 1);
     }

@@ -30,10 +30,7 @@ struct Seen {
 impl View {
     /// A view of so many arbiters, of which nothing is known.
     pub fn new(arbiters: usize) -> Self {
-        Self {
-            seen: vec![Seen::default(); arbiters],
-            looking_since: None,
-        }
+        Self { seen: vec![Seen::default(); arbiters], looking_since: None }
     }
 
     /// Begins a series of looks: what an earlier series saw no longer counts.
@@ -74,11 +71,7 @@ impl View {
         result: Result<Vec<Session>, (SshOutcome, String)>,
         rule: &ManagedRule,
     ) {
-        let Some(seen) = self
-            .seen
-            .get_mut(arbiter)
-            .filter(|_| self.looking_since.is_some())
-        else {
+        let Some(seen) = self.seen.get_mut(arbiter).filter(|_| self.looking_since.is_some()) else {
             return;
         };
         seen.absent_since = match &result {
@@ -109,10 +102,7 @@ impl View {
 
     /// Whether every arbiter has answered or failed once in this series, or the deadline of its first look is over.
     pub fn is_complete(&self, now: Moment, settings: &Settings) -> bool {
-        let all = self
-            .seen
-            .iter()
-            .all(|seen| seen.ping.is_some() && seen.look.is_some());
+        let all = self.seen.iter().all(|seen| seen.ping.is_some() && seen.look.is_some());
         match self.complete_at(settings) {
             None => false,
             Some(deadline) => all || now >= deadline,
@@ -121,11 +111,7 @@ impl View {
 
     /// Arbiters that answered their last ping, and arbiters that have been pinged.
     pub fn pinged_count(&self) -> (u64, u64) {
-        let answered = self
-            .seen
-            .iter()
-            .filter(|seen| matches!(seen.ping, Some(Ok(_))))
-            .count();
+        let answered = self.seen.iter().filter(|seen| matches!(seen.ping, Some(Ok(_)))).count();
         let pinged = self.seen.iter().filter(|seen| seen.ping.is_some()).count();
         (answered as u64, pinged as u64)
     }
@@ -138,11 +124,7 @@ impl View {
             .zip(&self.seen)
             .map(|(name, seen)| (name.clone(), seen.evidence()))
             .collect();
-        Evidence {
-            time: now.wall,
-            arbiters,
-        }
-        .completed(&settings.arbiters, &settings.managed_rule)
+        Evidence { time: now.wall, arbiters }.completed(&settings.arbiters, &settings.managed_rule)
     }
 }
 

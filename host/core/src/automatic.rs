@@ -57,19 +57,14 @@ impl Automatic {
     pub fn why_off(&self) -> Option<String> {
         match (&self.operator, &self.connectivity) {
             (Some(off), _) => {
-                let end = off.until.map_or_else(
-                    || "until it is enabled".to_owned(),
-                    |until| format!("until {until}"),
-                );
-                Some(format!(
-                    "automatic failover is disabled {end} by {}: {}",
-                    off.by, off.reason
-                ))
+                let end = off
+                    .until
+                    .map_or_else(|| "until it is enabled".to_owned(), |until| format!("until {until}"));
+                Some(format!("automatic failover is disabled {end} by {}: {}", off.by, off.reason))
             }
-            (None, Some(off)) => Some(format!(
-                "automatic failover is disabled since {}: {}",
-                off.since, off.reason
-            )),
+            (None, Some(off)) => {
+                Some(format!("automatic failover is disabled since {}: {}", off.since, off.reason))
+            }
             (None, None) => None,
         }
     }

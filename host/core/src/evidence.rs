@@ -33,28 +33,17 @@ impl ManagedRule {
     /// other site, else its VIP and node lists.
     pub fn new(hold_addresses: &[String], core: Option<&sections::Core>, stale_ms: u64) -> Self {
         let listed = |lists: &[&str]| -> Vec<String> {
-            lists
-                .iter()
-                .flat_map(|list| sections::Core::split(list))
-                .map(str::to_owned)
-                .collect()
+            lists.iter().flat_map(|list| sections::Core::split(list)).map(str::to_owned).collect()
         };
         let mut peer_addresses = hold_addresses.to_vec();
         if let (true, Some(core)) = (peer_addresses.is_empty(), core) {
             peer_addresses = listed(&[&core.peer_device_mgt_ips]);
             if peer_addresses.is_empty() {
-                let nodes = [
-                    &core.peer_vip,
-                    &core.peer_load_balancer_nodes,
-                    &core.peer_business_logic_nodes,
-                ];
+                let nodes = [&core.peer_vip, &core.peer_load_balancer_nodes, &core.peer_business_logic_nodes];
                 peer_addresses = listed(&nodes.map(String::as_str));
             }
         }
-        Self {
-            peer_addresses,
-            stale_ms,
-        }
+        Self { peer_addresses, stale_ms }
     }
 
     /// Whether one of the sessions is a fresh one of the other site. A row without an age is fresh.
@@ -67,9 +56,7 @@ impl ManagedRule {
     /// Whether the session comes from the other site, fresh or not.
     pub fn is_peer(&self, session: &Session) -> bool {
         let from = comparable(&session.from);
-        self.peer_addresses
-            .iter()
-            .any(|address| comparable(address) == from)
+        self.peer_addresses.iter().any(|address| comparable(address) == from)
     }
 }
 
@@ -77,10 +64,7 @@ impl ManagedRule {
 fn comparable(address: &str) -> Result<IpAddr, String> {
     let trimmed = address.trim().trim_start_matches('[').trim_end_matches(']');
     let plain = trimmed.split('%').next().unwrap_or(trimmed);
-    plain
-        .parse::<IpAddr>()
-        .map(|address| address.to_canonical())
-        .map_err(|_| trimmed.to_lowercase())
+    plain.parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| trimmed.to_lowercase())
 }
 
 impl Evidence {
@@ -179,10 +163,7 @@ mod tests {
     use super::*;
 
     fn session(from: &str, age_ms: Option<u64>) -> Session {
-        Session {
-            from: from.to_owned(),
-            age_ms,
-        }
+        Session { from: from.to_owned(), age_ms }
     }
 
     #[test]
@@ -199,22 +180,13 @@ mod tests {
             (vec![session("::ffff:192.0.2.12", Some(79_999))], true),
             (vec![session("192.0.2.10", Some(80_000))], false),
             (vec![session("192.0.2.13", Some(1))], false),
-            (
-                vec![
-                    session("192.0.2.10", Some(90_000)),
-                    session("192.0.2.10", Some(10)),
-                ],
-                true,
-            ),
+            (vec![session("192.0.2.10", Some(90_000)), session("192.0.2.10", Some(10))], true),
         ] {
             assert_eq!(rule.is_managed(&sessions), managed, "{sessions:?}");
         }
         let mapped = ManagedRule::new(&["2001:DB8::1".to_owned()], Some(&core), 80_000);
         assert!(mapped.is_managed(&[session("2001:db8:0::1%eth0", None)]));
-        assert!(
-            !mapped.is_managed(&[session("192.0.2.10", None)]),
-            "hold addresses replace the lists"
-        );
+        assert!(!mapped.is_managed(&[session("192.0.2.10", None)]), "hold addresses replace the lists");
     }
 
     #[test]
@@ -233,12 +205,7 @@ mod tests {
         let names = ["r1".to_owned(), "r2".to_owned()];
         let evidence = Evidence::default().completed(&names, &ManagedRule::default());
         assert_eq!(
-            (
-                evidence.total(),
-                evidence.pinged(),
-                evidence.ssh_reachable(),
-                evidence.managed()
-            ),
+            (evidence.total(), evidence.pinged(), evidence.ssh_reachable(), evidence.managed()),
             (2, 0, 0, 0)
         );
         assert_eq!(evidence.arbiters["r1"].ssh, Some(SshOutcome::Timeout));

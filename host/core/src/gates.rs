@@ -94,23 +94,16 @@ static GATES: [(Gate, Check); 11] = [
 
 /// The first gate that is closed for this verdict.
 pub fn first_closed(facts: &Facts<'_>) -> Option<Stop> {
-    GATES
-        .iter()
-        .find_map(|(gate, check)| check(facts).map(|why| Stop { gate: *gate, why }))
+    GATES.iter().find_map(|(gate, check)| check(facts).map(|why| Stop { gate: *gate, why }))
 }
 
 /// Whether the verdict asks for another role than the site has.
 pub fn wants_change(verdict: &Verdict, phase: Phase) -> bool {
-    matches!(
-        (verdict.action, phase),
-        (Action::BeActive, Phase::Standby) | (Action::BeStandby, Phase::Active)
-    )
+    matches!((verdict.action, phase), (Action::BeActive, Phase::Standby) | (Action::BeStandby, Phase::Active))
 }
 
 fn policy_failed(facts: &Facts<'_>) -> Option<String> {
-    facts
-        .failure
-        .map(|failure| format!("the policy gave no verdict: {failure}"))
+    facts.failure.map(|failure| format!("the policy gave no verdict: {failure}"))
 }
 
 fn standalone(facts: &Facts<'_>) -> Option<String> {
@@ -129,11 +122,7 @@ fn booting(facts: &Facts<'_>) -> Option<String> {
 }
 
 fn wrong_state(facts: &Facts<'_>) -> Option<String> {
-    let role = if facts.phase.may_serve() {
-        VerdictState::Active
-    } else {
-        VerdictState::Standby
-    };
+    let role = if facts.phase.may_serve() { VerdictState::Active } else { VerdictState::Standby };
     let (said, is) = (facts.verdict.state.word(), role.word());
     (facts.verdict.state != role)
         .then(|| format!("the verdict speaks for a site that is {said}, this one is {is}"))
@@ -143,22 +132,13 @@ fn situation_over(facts: &Facts<'_>) -> Option<String> {
     let same_kind = facts.situation.is_some_and(|now| {
         now == facts.asked_in || matches!((now, facts.asked_in), (Situation::Waiting, Situation::PeerLost))
     });
-    (!same_kind).then(|| {
-        format!(
-            "the situation {} in which the policy was asked is over",
-            facts.asked_in.word()
-        )
-    })
+    (!same_kind)
+        .then(|| format!("the situation {} in which the policy was asked is over", facts.asked_in.word()))
 }
 
 fn observing(facts: &Facts<'_>) -> Option<String> {
     let stops = facts.mode == Mode::Observe && wants_change(facts.verdict, facts.phase);
-    stops.then(|| {
-        format!(
-            "mode is \"observe\": would have done {}",
-            facts.verdict.action.word()
-        )
-    })
+    stops.then(|| format!("mode is \"observe\": would have done {}", facts.verdict.action.word()))
 }
 
 fn promotion_off(facts: &Facts<'_>) -> Option<String> {
@@ -169,20 +149,14 @@ fn promotion_off(facts: &Facts<'_>) -> Option<String> {
 /// Only the operator's switch stops a demotion; that of connectivity never does.
 fn demotion_off(facts: &Facts<'_>) -> Option<String> {
     let is_demotion = wants_change(facts.verdict, facts.phase) && facts.verdict.action == Action::BeStandby;
-    let operator = Automatic {
-        operator: facts.automatic.operator.clone(),
-        connectivity: None,
-    };
+    let operator = Automatic { operator: facts.automatic.operator.clone(), connectivity: None };
     is_demotion.then(|| operator.why_off()).flatten()
 }
 
 fn promotion_failed_recently(facts: &Facts<'_>) -> Option<String> {
     let is_promotion = wants_change(facts.verdict, facts.phase) && facts.verdict.action == Action::BeActive;
     let left = facts.blocked_for.filter(|_| is_promotion)?;
-    Some(format!(
-        "the last promotion failed; the next one is possible in {} s",
-        left.as_secs() + 1
-    ))
+    Some(format!("the last promotion failed; the next one is possible in {} s", left.as_secs() + 1))
 }
 
 /// Two standbys that both remember having been the last active must not both come back: within the grace period

@@ -58,14 +58,7 @@ pub enum Step {
 impl Rounds {
     /// The first round is due at once.
     pub const fn new(now: Moment) -> Self {
-        Self {
-            stage: Stage::Resting,
-            started: now,
-            next: now,
-            ping: 0,
-            heard: None,
-            reach: Reach::Unknown,
-        }
+        Self { stage: Stage::Resting, started: now, next: now, ping: 0, heard: None, reach: Reach::Unknown }
     }
 
     /// When the next round is due; `None` while one runs.
@@ -86,20 +79,13 @@ impl Rounds {
     pub fn begin(&mut self, now: Moment, heartbeat: &Heartbeat) -> Effect {
         self.started = now;
         self.next = now.plus(heartbeat.interval);
-        self.stage = Stage::Vip {
-            tries_left: heartbeat.tries.saturating_sub(1),
-        };
+        self.stage = Stage::Vip { tries_left: heartbeat.tries.saturating_sub(1) };
         self.ping_vip(heartbeat)
     }
 
     fn ping_vip(&mut self, heartbeat: &Heartbeat) -> Effect {
         self.ping += 1;
-        Effect::PingPeer {
-            ping: self.ping,
-            targets: PingTargets::Vip,
-            timeout: heartbeat.timeout,
-            tries: 1,
-        }
+        Effect::PingPeer { ping: self.ping, targets: PingTargets::Vip, timeout: heartbeat.timeout, tries: 1 }
     }
 
     /// Takes the end of a ping.
@@ -116,25 +102,18 @@ impl Rounds {
         }
         match self.stage {
             Stage::Resting => Step::Stale,
-            Stage::Vip { .. } | Stage::Nodes if answered => self.over(Reach::Up {
-                local_failover: self.stage == Stage::Nodes,
-            }),
+            Stage::Vip { .. } | Stage::Nodes if answered => {
+                self.over(Reach::Up { local_failover: self.stage == Stage::Nodes })
+            }
             Stage::Vip { tries_left: 0 } if has_nodes => {
                 self.stage = Stage::Nodes;
                 self.ping += 1;
                 let (timeout, tries) = (heartbeat.timeout, heartbeat.tries);
-                Step::Next(Effect::PingPeer {
-                    ping: self.ping,
-                    targets: PingTargets::Nodes,
-                    timeout,
-                    tries,
-                })
+                Step::Next(Effect::PingPeer { ping: self.ping, targets: PingTargets::Nodes, timeout, tries })
             }
             Stage::Vip { tries_left: 0 } | Stage::Nodes => self.missed(now),
             Stage::Vip { tries_left } => {
-                self.stage = Stage::Vip {
-                    tries_left: tries_left - 1,
-                };
+                self.stage = Stage::Vip { tries_left: tries_left - 1 };
                 Step::Next(self.ping_vip(heartbeat))
             }
         }
@@ -143,9 +122,7 @@ impl Rounds {
     /// Nothing answered ping; a signed heartbeat since the round began proves the site alive all the same.
     fn missed(&mut self, now: Moment) -> Step {
         if self.heard.is_some_and(|heard| heard >= self.started) {
-            return self.over(Reach::Up {
-                local_failover: false,
-            });
+            return self.over(Reach::Up { local_failover: false });
         }
         let since = match self.reach {
             Reach::Lost { since } => since,
@@ -164,9 +141,7 @@ impl Rounds {
     pub fn heard(&mut self, now: Moment) {
         self.heard = Some(now);
         if matches!(self.reach, Reach::Lost { .. }) {
-            self.reach = Reach::Up {
-                local_failover: false,
-            };
+            self.reach = Reach::Up { local_failover: false };
         }
     }
 
@@ -181,11 +156,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const HEARTBEAT: Heartbeat = Heartbeat {
-        interval: Duration::from_secs(30),
-        timeout: Duration::from_secs(5),
-        tries: 5,
-    };
+    const HEARTBEAT: Heartbeat =
+        Heartbeat { interval: Duration::from_secs(30), timeout: Duration::from_secs(5), tries: 5 };
 
     fn at(seconds: u64) -> Moment {
         Moment::from_us(seconds * 1_000_000)
@@ -220,10 +192,7 @@ mod tests {
             panic!("the nodes are pinged after the VIP");
         };
         assert_eq!((targets, tries), (PingTargets::Nodes, 5));
-        assert_eq!(
-            rounds.ping_ended(at(26), rounds.ping, true, &HEARTBEAT, true),
-            Step::Over
-        );
+        assert_eq!(rounds.ping_ended(at(26), rounds.ping, true, &HEARTBEAT, true), Step::Over);
         assert_eq!(rounds.reach, Reach::Up { local_failover: true });
     }
 
@@ -235,12 +204,7 @@ mod tests {
         for seconds in [5, 10, 15, 20, 25] {
             miss(&mut rounds, seconds, false);
         }
-        assert_eq!(
-            rounds.reach,
-            Reach::Up {
-                local_failover: false
-            }
-        );
+        assert_eq!(rounds.reach, Reach::Up { local_failover: false });
     }
 
     #[test]
@@ -249,9 +213,6 @@ mod tests {
         rounds.begin(at(0), &HEARTBEAT);
         let first = rounds.ping;
         miss(&mut rounds, 5, false);
-        assert_eq!(
-            rounds.ping_ended(at(6), first, true, &HEARTBEAT, false),
-            Step::Stale
-        );
+        assert_eq!(rounds.ping_ended(at(6), first, true, &HEARTBEAT, false), Step::Stale);
     }
 }

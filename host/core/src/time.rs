@@ -25,10 +25,7 @@ impl Moment {
     /// This moment, moved forward.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// The span from `earlier` to this moment; zero if it is not earlier.
@@ -50,7 +47,6 @@ impl Now {
     /// The moment at which the wall clock will show `instant`, if nobody sets it.
     pub fn moment_of(self, instant: Utc) -> Moment {
         let ms = instant.unix_ms().saturating_sub(self.wall.unix_ms());
-        self.mono
-            .plus(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+        self.mono.plus(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
     }
 }

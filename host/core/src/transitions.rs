@@ -87,12 +87,7 @@ pub struct Row {
 }
 
 const fn row(from: Phase, cause: Cause, to: Phase, sentence: &'static str) -> Row {
-    Row {
-        from,
-        cause,
-        to,
-        sentence,
-    }
+    Row { from, cause, to, sentence }
 }
 
 /// The table.
@@ -191,9 +186,7 @@ pub static TRANSITIONS: [Row; 15] = [
 
 /// The row for a phase and a cause.
 pub fn find(from: Phase, cause: Cause) -> Option<&'static Row> {
-    TRANSITIONS
-        .iter()
-        .find(|row| row.from == from && row.cause == cause)
+    TRANSITIONS.iter().find(|row| row.from == from && row.cause == cause)
 }
 
 #[cfg(test)]
@@ -203,15 +196,10 @@ mod tests {
     #[test]
     fn no_two_rows_answer_the_same_question() {
         for (i, row) in TRANSITIONS.iter().enumerate() {
-            let same = TRANSITIONS
-                .iter()
-                .filter(|other| other.from == row.from && other.cause == row.cause)
-                .count();
+            let same =
+                TRANSITIONS.iter().filter(|other| other.from == row.from && other.cause == row.cause).count();
             assert_eq!(same, 1, "row {i}");
-            assert!(
-                !row.sentence.is_empty() && !row.sentence.ends_with('.'),
-                "row {i}"
-            );
+            assert!(!row.sentence.is_empty() && !row.sentence.ends_with('.'), "row {i}");
         }
     }
 }

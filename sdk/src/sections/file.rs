@@ -28,11 +28,7 @@ pub struct Backup {
 impl Default for Backup {
     /// Three backups, every hour of every day: the manual's sample.
     fn default() -> Self {
-        Self {
-            max_count: 3,
-            hours_of_day: "*".to_owned(),
-            days_of_week: "*".to_owned(),
-        }
+        Self { max_count: 3, hours_of_day: "*".to_owned(), days_of_week: "*".to_owned() }
     }
 }
 
@@ -48,9 +44,6 @@ pub struct Restore {
 
 impl Default for Restore {
     fn default() -> Self {
-        Self {
-            hours_of_day: "*".to_owned(),
-            days_of_week: "*".to_owned(),
-        }
+        Self { hours_of_day: "*".to_owned(), days_of_week: "*".to_owned() }
     }
 }

@@ -28,17 +28,8 @@ pub use states::{HeartbeatService, Message, ServiceState, Situation, States};
 pub use watchdog::{Arbiter, FailureDetection, Heartbeat, Notification, Thresholds, Watchdog};
 
 /// The names of the sections, in the manual's order.
-pub const NAMES: [&str; 9] = [
-    "role",
-    "failover",
-    "core",
-    "mysql",
-    "pgsql",
-    "file",
-    "watchdog",
-    "deviceManagement",
-    "states",
-];
+pub const NAMES: [&str; 9] =
+    ["role", "failover", "core", "mysql", "pgsql", "file", "watchdog", "deviceManagement", "states"];
 
 /// The canonical name of a section; `psql` is the manual's own misprint of `pgsql` (reading A7).
 pub fn canonical_name(name: &str) -> Option<&'static str> {
@@ -123,10 +114,7 @@ mod tests {
     #[test]
     fn the_manuals_misprint_of_pgsql_is_read() {
         let sections: Sections = serde_json::from_value(json!({"psql": sample()["pgsql"]})).unwrap();
-        assert_eq!(
-            serde_json::to_value(&sections).unwrap(),
-            json!({"pgsql": sample()["pgsql"]})
-        );
+        assert_eq!(serde_json::to_value(&sections).unwrap(), json!({"pgsql": sample()["pgsql"]}));
         assert_eq!(canonical_name("psql"), Some("pgsql"));
         assert_eq!(canonical_name("Core"), None);
     }

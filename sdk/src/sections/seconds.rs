@@ -23,9 +23,7 @@ impl Seconds {
 
     /// A span of whole seconds.
     pub const fn from_s(seconds: u64) -> Self {
-        Self {
-            ms: seconds * MS_PER_S,
-        }
+        Self { ms: seconds * MS_PER_S }
     }
 
     /// Milliseconds.
@@ -53,13 +51,9 @@ impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
         if (0.0..=SECONDS_MAX).contains(&seconds) {
-            Ok(Self {
-                ms: (seconds * MS_PER_S as f64).round() as u64,
-            })
+            Ok(Self { ms: (seconds * MS_PER_S as f64).round() as u64 })
         } else {
-            Err(serde::de::Error::custom(format!(
-                "{seconds} is no number of seconds from 0 on"
-            )))
+            Err(serde::de::Error::custom(format!("{seconds} is no number of seconds from 0 on")))
         }
     }
 }

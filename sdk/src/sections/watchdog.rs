@@ -33,11 +33,7 @@ pub struct Heartbeat {
 impl Default for Heartbeat {
     /// The manual's 4, 5 s, 30 s: a lost peer is declared 25 s after the round began.
     fn default() -> Self {
-        Self {
-            retries: 4,
-            timeout: Seconds::from_s(5),
-            interval: Seconds::from_s(30),
-        }
+        Self { retries: 4, timeout: Seconds::from_s(5), interval: Seconds::from_s(30) }
     }
 }
 
@@ -53,10 +49,7 @@ pub struct Notification {
 
 impl Default for Notification {
     fn default() -> Self {
-        Self {
-            email: String::new(),
-            interval: Seconds::from_s(3_600),
-        }
+        Self { email: String::new(), interval: Seconds::from_s(3_600) }
     }
 }
 
@@ -102,11 +95,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self {
-            failover: Threshold::HALF,
-            adjust_managed: Threshold::HALF,
-            warning: Threshold::SEVEN_TENTHS,
-        }
+        Self { failover: Threshold::HALF, adjust_managed: Threshold::HALF, warning: Threshold::SEVEN_TENTHS }
     }
 }
 
@@ -141,12 +130,7 @@ impl Default for Arbiter {
 impl FailureDetection {
     /// The names by which policies know the arbiters: the host, or `host:port` where a host occurs twice.
     pub fn arbiter_names(&self) -> Vec<String> {
-        let times = |host: &str| {
-            self.arbiters
-                .iter()
-                .filter(|arbiter| arbiter.host == host)
-                .count()
-        };
+        let times = |host: &str| self.arbiters.iter().filter(|arbiter| arbiter.host == host).count();
         self.arbiters
             .iter()
             .map(|arbiter| match times(&arbiter.host) {

@@ -22,11 +22,8 @@ impl Watchdog {
             Found::Good(durable) => (*durable, false, None),
             Found::Absent => {
                 let is_first = settings.initial_role == Role::Active;
-                let role = if settings.initial_role == Role::Standalone {
-                    Role::Standalone
-                } else {
-                    Role::Standby
-                };
+                let role =
+                    if settings.initial_role == Role::Standalone { Role::Standalone } else { Role::Standby };
                 (Durable::new(role, boot_id), is_first, None)
             }
             Found::Bad(why) => (Durable::new(Role::Standby, boot_id), false, Some(why)),
@@ -35,15 +32,8 @@ impl Watchdog {
         let until_wall = now.wall.plus_s(settings.heartbeat.boot_time().as_secs());
         let mut watchdog = Self {
             view: View::new(settings.arbiters.len()),
-            automatic: Automatic {
-                operator: durable.operator_off.clone(),
-                connectivity: None,
-            },
-            phase: if durable.role == Role::Standalone {
-                Phase::Standalone
-            } else {
-                Phase::Standby
-            },
+            automatic: Automatic { operator: durable.operator_off.clone(), connectivity: None },
+            phase: if durable.role == Role::Standalone { Phase::Standalone } else { Phase::Standby },
             settings,
             boot_id: boot_id.to_owned(),
             durable,
@@ -119,10 +109,8 @@ impl Watchdog {
                 self.step_ended(now, id, step, Err(why));
             }
             (None, PlanKind::BeActive) if !stored.step_name.is_empty() => {
-                let why = format!(
-                    "the step \"{}\" that was running is no longer configured",
-                    stored.step_name
-                );
+                let why =
+                    format!("the step \"{}\" that was running is no longer configured", stored.step_name);
                 self.step_ended(now, id, step, Err(why));
             }
             _ => self.persist(AfterWrite::Announce { plan: id }),

@@ -22,13 +22,7 @@ pub(super) struct RunningPlan {
 
 impl RunningPlan {
     pub(super) const fn new(id: u64, kind: PlanKind, purpose: Purpose) -> Self {
-        Self {
-            id,
-            kind,
-            step: 0,
-            purpose,
-            failures: Vec::new(),
-        }
+        Self { id, kind, step: 0, purpose, failures: Vec::new() }
     }
 }
 
@@ -59,10 +53,7 @@ impl Watchdog {
     pub(super) fn persist(&mut self, after: AfterWrite) {
         let write = self.next_id();
         self.writes.insert(write, after);
-        self.effects.push_back(Effect::Persist {
-            write,
-            durable: self.durable.clone(),
-        });
+        self.effects.push_back(Effect::Persist { write, durable: self.durable.clone() });
     }
 
     /// Mints an epoch and begins the beActive plan.
@@ -87,18 +78,9 @@ impl Watchdog {
     fn store_plan_step(&mut self, failed: bool) {
         let Some(plan) = &self.plan else { return };
         let steps = self.steps(plan.kind);
-        let step_name = steps
-            .get(plan.step)
-            .map(|step| step.name.clone())
-            .unwrap_or_default();
+        let step_name = steps.get(plan.step).map(|step| step.name.clone()).unwrap_or_default();
         let (kind, step, purpose) = (plan.kind, plan.step, plan.purpose);
-        self.durable.plan = Some(DurablePlan {
-            kind,
-            step,
-            step_name,
-            failed,
-            purpose,
-        });
+        self.durable.plan = Some(DurablePlan { kind, step, step_name, failed, purpose });
     }
 
     /// Takes the end of a write.
@@ -106,11 +88,7 @@ impl Watchdog {
         match self.writes.remove(&write) {
             None | Some(AfterWrite::Nothing) => {}
             Some(AfterWrite::Announce { plan }) if self.is_running(plan) => {
-                if self
-                    .plan
-                    .as_ref()
-                    .is_some_and(|plan| plan.kind == PlanKind::BeActive)
-                {
+                if self.plan.as_ref().is_some_and(|plan| plan.kind == PlanKind::BeActive) {
                     self.effects.push_back(Effect::HoldArbiters);
                 }
                 self.effects.push_back(Effect::SendHeartbeat);
@@ -125,10 +103,7 @@ impl Watchdog {
     /// Takes the failure of a write. It stops a promotion and never a demotion.
     pub(super) fn persist_failed(&mut self, now: Now, write: u64, why: &str) {
         let after = self.writes.remove(&write).unwrap_or(AfterWrite::Nothing);
-        self.notify(
-            Trigger::StateNotWritten,
-            format!("the state of this site could not be written: {why}"),
-        );
+        self.notify(Trigger::StateNotWritten, format!("the state of this site could not be written: {why}"));
         let kind = self.plan.as_ref().map(|plan| plan.kind);
         match (after, kind) {
             (AfterWrite::Announce { plan }, Some(PlanKind::BeActive)) if self.is_running(plan) => {
@@ -140,12 +115,7 @@ impl Watchdog {
             }
             (AfterWrite::Step { plan }, Some(PlanKind::BeActive)) if self.is_running(plan) => {
                 let step = self.plan.as_ref().map_or(0, |plan| plan.step);
-                self.step_ended(
-                    now,
-                    plan,
-                    step,
-                    Err(format!("its start could not be recorded: {why}")),
-                );
+                self.step_ended(now, plan, step, Err(format!("its start could not be recorded: {why}")));
             }
             (AfterWrite::Announce { plan } | AfterWrite::Step { plan }, _) if self.is_running(plan) => {
                 self.run_step()
@@ -171,11 +141,7 @@ impl Watchdog {
 
     /// Takes the end of a step.
     pub(super) fn step_ended(&mut self, now: Now, plan: u64, step: usize, result: Result<(), String>) {
-        if !self
-            .plan
-            .as_ref()
-            .is_some_and(|running| running.id == plan && running.step == step)
-        {
+        if !self.plan.as_ref().is_some_and(|running| running.id == plan && running.step == step) {
             return;
         }
         let Some(kind) = self.plan.as_ref().map(|plan| plan.kind) else {
@@ -186,10 +152,7 @@ impl Watchdog {
             let name = steps.get(step).map_or("?", |step| step.name.as_str());
             let text = format!("step \"{name}\" of {} failed: {why}", kind.word());
             self.notify(Trigger::StepFailed, text.clone());
-            if steps
-                .get(step)
-                .is_none_or(|step| step.on_failure == OnFailure::Stop)
-            {
+            if steps.get(step).is_none_or(|step| step.on_failure == OnFailure::Stop) {
                 self.step_failed(now, kind, steps.get(step).is_some_and(|step| step.idempotent));
                 return;
             }
@@ -285,11 +248,7 @@ impl Watchdog {
 
     /// The other site is active with a higher epoch.
     pub(super) fn yield_to_peer(&mut self) {
-        let purpose = if self.phase == Phase::Promoting {
-            Purpose::Undo
-        } else {
-            Purpose::Failover
-        };
+        let purpose = if self.phase == Phase::Promoting { Purpose::Undo } else { Purpose::Failover };
         self.change(Cause::HigherEpoch);
         self.begin_plan(PlanKind::BeStandby, purpose);
     }

@@ -42,10 +42,8 @@ impl Watchdog {
             return;
         }
         self.asking.situation = after;
-        let is_same_silence = matches!(
-            (before, after),
-            (Some(Situation::PeerLost), Some(Situation::Waiting))
-        );
+        let is_same_silence =
+            matches!((before, after), (Some(Situation::PeerLost), Some(Situation::Waiting)));
         if is_same_silence {
             return;
         }
@@ -53,10 +51,7 @@ impl Watchdog {
         self.asking.were_free = false;
         self.asking.next = now.mono;
         if after == Some(Situation::BothStandby) && self.durable.both_standby_until.is_none() {
-            let until = self
-                .settings
-                .wait_duration_s
-                .map_or(FOR_EVER, |seconds| now.wall.plus_s(seconds));
+            let until = self.settings.wait_duration_s.map_or(FOR_EVER, |seconds| now.wall.plus_s(seconds));
             self.durable.both_standby_until = Some(until);
             self.persist(AfterWrite::Nothing);
             self.notify(
@@ -85,18 +80,12 @@ impl Watchdog {
         if self.asking.situation.is_none() || self.asking.running.is_some() {
             return None;
         }
-        let spaced = self
-            .asking
-            .last
-            .map(|last| last.plus(self.settings.heartbeat.timeout));
+        let spaced = self.asking.last.map(|last| last.plus(self.settings.heartbeat.timeout));
         let complete = match self.view.complete_at(&self.settings) {
             Some(_) if self.view.is_complete(self.last_now.mono, &self.settings) => None,
             other => other,
         };
-        [Some(self.asking.next), spaced, complete]
-            .into_iter()
-            .flatten()
-            .max()
+        [Some(self.asking.next), spaced, complete].into_iter().flatten().max()
     }
 
     /// Asks the policy if it is time and the evidence is complete.
@@ -120,13 +109,7 @@ impl Watchdog {
         self.asking.last = Some(now.mono);
         self.asking.next = now.mono.plus(self.settings.heartbeat.interval);
         let previous = self.asking.previous.clone();
-        self.effects.push_back(Effect::AskPolicy(Ask {
-            id,
-            situation,
-            wait_time,
-            previous,
-            evidence,
-        }));
+        self.effects.push_back(Effect::AskPolicy(Ask { id, situation, wait_time, previous, evidence }));
     }
 
     /// Too few log-ins at a standby disable its automatic failover, and enough of them enable it again.
@@ -158,11 +141,7 @@ impl Watchdog {
         }
         let evidence = self.view.evidence(now, &self.settings);
         let free = evidence.ssh_reachable() - evidence.managed();
-        let is_free = !self
-            .settings
-            .thresholds
-            .failover
-            .is_met_by(evidence.total() - free, evidence.total());
+        let is_free = !self.settings.thresholds.failover.is_met_by(evidence.total() - free, evidence.total());
         if is_free && !self.asking.were_free {
             self.asking.next = now.mono;
         }
@@ -183,13 +162,7 @@ impl Watchdog {
         if failure.is_none() {
             self.asking.previous = Some(verdict.clone());
         }
-        self.effects.push_back(Effect::Record(Decision {
-            ask,
-            verdict,
-            failure,
-            stopped,
-            outcome,
-        }));
+        self.effects.push_back(Effect::Record(Decision { ask, verdict, failure, stopped, outcome }));
     }
 
     fn first_closed(
@@ -211,10 +184,7 @@ impl Watchdog {
             automatic: &self.automatic,
             epochs: (self.durable.epoch, self.fresh_peer(now).map(|peer| peer.epoch)),
             is_grace_over: until.is_some_and(|until| until <= now.wall),
-            blocked_for: self
-                .blocked_until
-                .map(|until| until.since(now.mono))
-                .filter(|left| !left.is_zero()),
+            blocked_for: self.blocked_until.map(|until| until.since(now.mono)).filter(|left| !left.is_zero()),
         })
     }
 
@@ -251,11 +221,7 @@ impl Watchdog {
                     self.durable.wait_until = until;
                     self.persist(AfterWrite::Nothing);
                 }
-                format!(
-                    "this site stays {} and waits until {}",
-                    phase.word(),
-                    verdict.payload.wait_time
-                )
+                format!("this site stays {} and waits until {}", phase.word(), verdict.payload.wait_time)
             }
         }
     }
@@ -263,12 +229,7 @@ impl Watchdog {
     /// An operator disables automatic failover here.
     pub(super) fn operator_disabled(&mut self, now: Now, span: Option<Duration>, reason: String, by: String) {
         let until = span.map(|span| now.wall.plus_s(span.as_secs()));
-        let off = OperatorOff {
-            until,
-            reason,
-            by,
-            since: now.wall,
-        };
+        let off = OperatorOff { until, reason, by, since: now.wall };
         self.durable.operator_off = Some(off.clone());
         self.automatic.operator = Some(off);
         self.persist(AfterWrite::Nothing);

@@ -81,16 +81,13 @@ impl Watchdog {
             Event::ArbiterPinged { arbiter, answer } => self.view.pinged(now.wall, arbiter, answer),
             Event::SweepEnded { sweep } => self.sweep_ended(now, sweep),
             Event::ArbiterLooked { arbiter, result } => {
-                self.view
-                    .looked(now.wall, arbiter, result, &self.settings.managed_rule);
+                self.view.looked(now.wall, arbiter, result, &self.settings.managed_rule);
                 self.looked(now);
             }
             Event::HoldChanged { arbiter, is_open } => self.view.hold_changed(arbiter, is_open),
-            Event::VerdictReturned {
-                ask,
-                verdict,
-                failure,
-            } => self.verdict_returned(now, ask, verdict, failure),
+            Event::VerdictReturned { ask, verdict, failure } => {
+                self.verdict_returned(now, ask, verdict, failure)
+            }
             Event::Persisted { write } => self.persisted(write),
             Event::PersistFailed { write, why } => self.persist_failed(now, write, &why),
             Event::StepEnded { plan, step, result } => self.step_ended(now, plan, step, result),
@@ -108,15 +105,16 @@ impl Watchdog {
 
     /// When `TimePassed` is due at the latest.
     pub fn poll_timeout(&self) -> Option<Moment> {
+        if self.phase == Phase::Standalone {
+            return None;
+        }
         let operator_end = self.automatic.ends().map(|end| {
             // One millisecond later, because the wall clock is read in whole milliseconds.
-            self.last_now
-                .moment_of(end)
-                .plus(std::time::Duration::from_millis(1))
+            self.last_now.moment_of(end).plus(std::time::Duration::from_millis(1))
         });
         [
             self.boot_until.map(|(moment, _)| moment),
-            self.rounds.due().filter(|_| self.phase != Phase::Standalone),
+            self.rounds.due(),
             self.ask_due(),
             self.retry_at,
             operator_end,

@@ -19,8 +19,7 @@ impl Watchdog {
         self.effects.push_back(Effect::SendHeartbeat);
         if !self.view.is_looking() && !self.settings.arbiters.is_empty() {
             self.sweep = self.next_id();
-            self.effects
-                .push_back(Effect::SweepArbiters { sweep: self.sweep });
+            self.effects.push_back(Effect::SweepArbiters { sweep: self.sweep });
         }
     }
 
@@ -29,10 +28,7 @@ impl Watchdog {
         let before = self.rounds.reach;
         let heartbeat = self.settings.heartbeat.clone();
         let has_nodes = self.settings.has_peer_nodes;
-        match self
-            .rounds
-            .ping_ended(now.mono, ping, answered, &heartbeat, has_nodes)
-        {
+        match self.rounds.ping_ended(now.mono, ping, answered, &heartbeat, has_nodes) {
             Step::Stale => {}
             Step::Next(effect) => self.effects.push_back(effect),
             Step::Over => self.reach_changed(before),
@@ -48,11 +44,7 @@ impl Watchdog {
                 let tries = self.settings.heartbeat.tries;
                 let text = format!(
                     "the other site does not answer: {tries} pings of its VIP{} were lost; the policy is asked",
-                    if self.settings.has_peer_nodes {
-                        " and those of its nodes"
-                    } else {
-                        ""
-                    }
+                    if self.settings.has_peer_nodes { " and those of its nodes" } else { "" }
                 );
                 self.notify(Trigger::PeerLost, text);
             }
@@ -114,14 +106,7 @@ impl Watchdog {
                 "{answered} of {total} arbiters answer ping; the warning threshold is {}",
                 thresholds.warning
             );
-            self.notify(
-                if is_below {
-                    Trigger::ArbitersBelowWarning
-                } else {
-                    Trigger::ArbitersAnswer
-                },
-                text,
-            );
+            self.notify(if is_below { Trigger::ArbitersBelowWarning } else { Trigger::ArbitersAnswer }, text);
         }
         let is_peer_up = matches!(self.rounds.reach, Reach::Up { .. });
         if !thresholds.failover.is_met_by(answered, total) && is_peer_up {
@@ -143,11 +128,7 @@ impl Watchdog {
         let text = format!(
             "automatic failover to this site is disabled: {reason}; it comes back by itself when the arbiters answer again"
         );
-        self.automatic.connectivity = Some(ConnectivityOff {
-            reason,
-            since: now.wall,
-            by,
-        });
+        self.automatic.connectivity = Some(ConnectivityOff { reason, since: now.wall, by });
         self.notify(Trigger::AutomaticFailoverDisabled, text);
     }
 
@@ -162,14 +143,11 @@ impl Watchdog {
     /// The other site's last heartbeat, if it is fresh: not older than a boot time, in which a living site is heard.
     pub fn fresh_peer(&self, now: Now) -> Option<&Beat> {
         let span = self.settings.heartbeat.boot_time();
-        self.peer
-            .as_ref()
-            .filter(|_| self.rounds.heard_within(now.mono, span))
+        self.peer.as_ref().filter(|_| self.rounds.heard_within(now.mono, span))
     }
 
     /// Whether the other site says that it stands by, now.
     pub(super) fn peer_is_standby(&self, now: Now) -> bool {
-        self.fresh_peer(now)
-            .is_some_and(|beat| beat.phase == Phase::Standby)
+        self.fresh_peer(now).is_some_and(|beat| beat.phase == Phase::Standby)
     }
 }

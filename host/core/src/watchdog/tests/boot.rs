@@ -1,0 +1,118 @@
+//! Booting: as standby, and what a stored state leaves to finish.
+
+use dr_watchdog_sdk::Action;
+use dr_watchdog_sdk::sections::{LastFailover, Role};
+
+use super::rows::restarted;
+use super::{Site, settings, stored};
+use crate::durable::{Durable, DurablePlan, Found, Purpose};
+use crate::effect::{PlanKind, Trigger};
+use crate::settings::{OnFailure, Settings, Step};
+use crate::transitions::Phase;
+
+#[test]
+fn a_site_that_was_active_boots_as_standby_and_stops_its_services_first() {
+    let site = restarted(Role::Active, None, "boot-1");
+    assert_eq!(site.watchdog.phase(), Phase::Standby);
+    assert_eq!((site.count("beStandby 0"), site.count("beStandby 1"), site.count("beActive 0")), (1, 1, 0));
+    assert_eq!(site.watchdog.failover(), LastFailover::ActiveToStandby);
+}
+
+#[test]
+fn an_interrupted_promotion_goes_on_at_its_step_on_the_same_boot_with_the_same_epoch() {
+    let site = restarted(Role::Active, Some((PlanKind::BeActive, 1, "two")), "boot-1");
+    assert_eq!(site.watchdog.phase(), Phase::Active);
+    assert_eq!((site.count("beActive 0"), site.count("beActive 1")), (0, 1));
+    assert_eq!(site.watchdog.epoch(), 3);
+}
+
+#[test]
+fn an_interrupted_promotion_is_taken_back_after_a_reboot() {
+    let site = restarted(Role::Active, Some((PlanKind::BeActive, 1, "two")), "boot-0");
+    assert_eq!(site.watchdog.phase(), Phase::Standby);
+    assert_eq!((site.count("beActive 1"), site.count("beStandby 0")), (0, 1));
+}
+
+#[test]
+fn an_interrupted_demotion_goes_on_at_its_step_on_any_boot() {
+    for boot_id in ["boot-0", "boot-1"] {
+        let site = restarted(Role::Active, Some((PlanKind::BeStandby, 1, "undo one")), boot_id);
+        assert_eq!(site.watchdog.phase(), Phase::Standby);
+        assert_eq!((site.count("beStandby 0"), site.count("beStandby 1")), (0, 1));
+    }
+}
+
+fn with_a_step_that_may_not_run_twice(kind: PlanKind) -> Site {
+    let step = |name: &str| Step { name: name.to_owned(), idempotent: false, on_failure: OnFailure::Stop };
+    let mut durable = Durable::new(Role::Active, "boot-1");
+    durable.plan = Some(DurablePlan {
+        kind,
+        step: 0,
+        step_name: "once".to_owned(),
+        failed: false,
+        purpose: Purpose::Failover,
+    });
+    let settings = match kind {
+        PlanKind::BeActive => Settings { be_active: vec![step("once"), step("later")], ..settings() },
+        PlanKind::BeStandby => Settings { be_standby: vec![step("once"), step("later")], ..settings() },
+    };
+    let mut site = Site::boot(settings, Found::Good(Box::new(durable)), Some((Phase::Active, 2)));
+    site.run_for(100);
+    site
+}
+
+#[test]
+fn a_step_that_was_running_and_may_not_run_twice_counts_as_failed() {
+    let site = with_a_step_that_may_not_run_twice(PlanKind::BeActive);
+    assert_eq!(site.watchdog.phase(), Phase::Standby, "the promotion is taken back");
+    assert_eq!(site.count("beActive 0"), 0);
+    let site = with_a_step_that_may_not_run_twice(PlanKind::BeStandby);
+    assert_eq!(site.watchdog.phase(), Phase::DemotionFailed, "an operator is needed");
+    assert_eq!((site.count("beStandby 0"), site.count("beStandby 1")), (0, 0));
+}
+
+#[test]
+fn a_first_start_makes_the_initial_active_active_without_a_failover() {
+    let site = Site::active();
+    assert_eq!((site.watchdog.epoch(), site.watchdog.failover()), (3, LastFailover::None));
+    let settings = Settings { initial_role: Role::Active, ..settings() };
+    let mut other = Site::boot(settings, Found::Absent, Some((Phase::Active, 2)));
+    other.run_for(90);
+    assert_eq!(other.watchdog.phase(), Phase::Standby, "the other site is active already");
+}
+
+#[test]
+fn a_first_start_with_a_silent_peer_waits_for_the_boot_time() {
+    let settings = Settings { initial_role: Role::Active, ..settings() };
+    let mut site = Site::boot_beside(settings, Found::Absent, None, false);
+    site.run_for(54);
+    assert_eq!(site.watchdog.phase(), Phase::Standby);
+    site.run_for(5);
+    assert_eq!(site.watchdog.phase(), Phase::Active);
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_never_guessed_at() {
+    let settings = Settings { initial_role: Role::Active, ..settings() };
+    let mut site = Site::boot(settings, Found::Bad("the checksum is wrong".to_owned()), None);
+    site.run_for(200);
+    assert_eq!(site.watchdog.phase(), Phase::Standby);
+    assert!(site.notices.iter().any(|notice| notice.trigger == Trigger::StateUnusable));
+}
+
+#[test]
+fn a_booting_site_decides_nothing() {
+    let mut site = Site::boot_beside(settings(), stored(Role::Standby), None, false);
+    site.answer(Action::BeActive);
+    site.run_for(54);
+    assert!(site.asks.is_empty());
+    site.run_for(10);
+    assert!(!site.asks.is_empty());
+}
+
+#[test]
+fn a_standalone_site_does_nothing_at_all() {
+    let mut site = Site::boot_beside(settings(), stored(Role::Standalone), None, false);
+    site.run_for(600);
+    assert!(site.effects.is_empty() && site.asks.is_empty());
+}

@@ -1,0 +1,168 @@
+//! Situations: when the policy is asked, with what, how often.
+
+use std::time::Duration;
+
+use dr_watchdog_sdk::sections::Role;
+use dr_watchdog_sdk::{Action, Situation, Utc, Verdict, VerdictState};
+
+use super::{Arbiter, Site, settings, stored};
+use crate::durable::{Durable, Found};
+use crate::effect::Trigger;
+use crate::gates::Gate;
+use crate::heartbeat::Reach;
+use crate::settings::Settings;
+use crate::transitions::Phase;
+
+#[test]
+fn a_lost_peer_is_asked_about_at_once_then_every_interval() {
+    let mut site = Site::standby();
+    site.is_peer_up = false;
+    site.run_for(200);
+    assert!(matches!(site.watchdog.reach(), Reach::Lost { .. }));
+    assert!(site.asks.iter().all(|ask| ask.situation == Situation::PeerLost && ask.wait_time.is_none()));
+    let gaps: Vec<u64> = site.ask_times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+    assert!(gaps.iter().all(|gap| *gap == 30), "{gaps:?}");
+    let lost = site.ask_times[0].as_secs() % 30;
+    assert_eq!(lost, 25, "asked in the moment in which five pings of 5 s were lost");
+    assert!(site.asks[0].previous.is_none() && site.asks[1].previous.is_some());
+    assert_eq!(site.asks[0].evidence.managed(), 3);
+}
+
+#[test]
+fn arbiters_that_become_free_are_asked_about_at_once() {
+    let mut site = Site::standby();
+    site.is_peer_up = false;
+    site.run_for(70);
+    let asked = site.asks.len();
+    site.arbiters = vec![Arbiter::Free; 3];
+    site.look();
+    site.run_for(1);
+    assert_eq!(site.asks.len(), asked + 1);
+    assert!(site.asks[asked].evidence.managed() <= 1, "asked as soon as the share is below the threshold");
+    site.look();
+    site.run_for(1);
+    assert_eq!(site.asks.len(), asked + 1, "only when they become free, not as long as they are");
+}
+
+#[test]
+fn looking_begins_at_the_first_missed_answer_and_ends_when_the_peer_answers() {
+    let mut site = Site::standby();
+    assert_eq!(site.count("look"), 0);
+    site.is_peer_up = false;
+    site.run_for(37);
+    assert_eq!((site.count("look"), site.count("stop looking")), (1, 0));
+    site.is_peer_up = true;
+    site.run_for(30);
+    assert_eq!((site.count("look"), site.count("stop looking")), (1, 1));
+    assert!(site.asks.is_empty(), "a retry answered");
+}
+
+#[test]
+fn a_peer_that_answers_ping_and_says_nothing_is_no_situation() {
+    let mut site = Site::standby();
+    site.beat = None;
+    site.run_for(600);
+    assert!(site.asks.is_empty());
+}
+
+fn both_standby(peer_epoch: u64) -> Site {
+    let mut durable = Durable::new(Role::Standby, "boot-1");
+    durable.epoch = 5;
+    Site::boot(settings(), Found::Good(Box::new(durable)), Some((Phase::Standby, peer_epoch)))
+}
+
+#[test]
+fn two_standbys_are_a_situation_with_an_end_that_is_stored() {
+    let mut site = both_standby(4);
+    site.run_for(120);
+    assert!(site.asks.iter().all(|ask| ask.situation == Situation::BothStandby));
+    let until = site.asks[0].wait_time.unwrap();
+    assert!(site.asks.iter().all(|ask| ask.wait_time == Some(until)), "it does not move");
+    assert_eq!(site.stored.as_ref().unwrap().both_standby_until, Some(until));
+    assert_eq!(site.notices.iter().filter(|notice| notice.trigger == Trigger::BothStandby).count(), 1);
+    site.answer(Action::BeActive);
+    site.run_for(60);
+    assert_eq!(site.watchdog.phase(), Phase::Active);
+    assert_eq!(site.watchdog.wait_time(), None);
+}
+
+#[test]
+fn the_site_that_was_active_earlier_does_not_come_back_before_the_later_one() {
+    let mut site = both_standby(6);
+    site.answer(Action::BeActive);
+    site.run_for(120);
+    assert_eq!(site.watchdog.phase(), Phase::Standby);
+    assert_eq!(site.last_stop().unwrap().gate, Gate::Exclusion);
+    site.run_for(3_600);
+    assert_eq!(site.watchdog.phase(), Phase::Active, "the grace period is over");
+}
+
+#[test]
+fn a_wait_that_is_granted_lasts_while_the_peer_is_silent() {
+    let mut site = both_standby(4);
+    site.policy = Box::new(|ask| {
+        let until = ask.wait_time.unwrap_or(Utc::from_unix_ms(1_800_000_000_000));
+        Ok(Verdict::wait(VerdictState::Standby, until, "the former active may come back"))
+    });
+    site.run_for(120);
+    let until = site.watchdog.durable().wait_until;
+    assert!(until.is_some());
+    site.is_peer_up = false;
+    site.run_for(120);
+    let last = site.asks.last().unwrap();
+    assert_eq!((last.situation, last.wait_time), (Situation::Waiting, until));
+    site.is_peer_up = true;
+    site.beat = Some((Phase::Active, 6));
+    site.run_for(60);
+    assert_eq!(site.watchdog.durable().wait_until, None, "somebody serves: the wait is over");
+    assert_eq!(site.watchdog.situation(), None);
+}
+
+#[test]
+fn a_wait_in_a_lost_peer_keeps_the_last_verdict() {
+    let mut site = Site::standby();
+    site.policy = Box::new(|_| {
+        Ok(Verdict::wait(VerdictState::Standby, Utc::from_unix_ms(1_800_000_000_000), "a human decides"))
+    });
+    site.is_peer_up = false;
+    site.run_for(120);
+    let last = site.asks.last().unwrap();
+    assert_eq!(last.situation, Situation::Waiting);
+    assert!(last.previous.is_some());
+}
+
+#[test]
+fn an_active_that_loses_its_peer_is_asked_too() {
+    let mut site = Site::active();
+    site.policy = Box::new(|_| Ok(super::verdict(VerdictState::Active, Action::Nothing)));
+    site.lose_peer();
+    assert_eq!(site.asks.last().unwrap().situation, Situation::PeerLost);
+    assert_eq!(site.watchdog.phase(), Phase::Active);
+    assert!(site.last_stop().is_none());
+}
+
+#[test]
+fn mute_arbiters_delay_the_question_by_one_deadline_at_most() {
+    let mut site = Site::boot(
+        Settings { look_timeout: Duration::from_secs(40), ..settings() },
+        stored(Role::Standby),
+        Some((Phase::Active, 2)),
+    );
+    site.run_for(90);
+    site.arbiters = vec![Arbiter::Free; 3];
+    site.watchdog.settings.arbiters.push("r4".to_owned());
+    site.watchdog.view = crate::arbiters::View::new(4);
+    site.is_peer_up = false;
+    site.run_for(100);
+    let first = &site.asks[0];
+    assert_eq!((first.evidence.total(), first.evidence.ssh_reachable()), (4, 3));
+}
+
+#[test]
+fn a_peer_with_our_own_index_is_a_contradiction_that_is_told() {
+    let settings = Settings { site_index: 0, ..settings() };
+    let mut site = Site::boot(settings, Found::Absent, Some((Phase::Active, 2)));
+    site.run_for(60);
+    assert!(site.watchdog.peer().is_none());
+    assert!(site.notices.iter().any(|notice| notice.trigger == Trigger::SettingsContradict));
+}
