@@ -50,7 +50,7 @@ pub enum Step {
     /// It belongs to no round of now.
     Stale,
     /// The round goes on with this ping.
-    Next(Effect),
+    Next(Box<Effect>),
     /// The round is over; `reach` says how.
     Over,
 }
@@ -109,12 +109,17 @@ impl Rounds {
                 self.stage = Stage::Nodes;
                 self.ping += 1;
                 let (timeout, tries) = (heartbeat.timeout, heartbeat.tries);
-                Step::Next(Effect::PingPeer { ping: self.ping, targets: PingTargets::Nodes, timeout, tries })
+                Step::Next(Box::new(Effect::PingPeer {
+                    ping: self.ping,
+                    targets: PingTargets::Nodes,
+                    timeout,
+                    tries,
+                }))
             }
             Stage::Vip { tries_left: 0 } | Stage::Nodes => self.missed(now),
             Stage::Vip { tries_left } => {
                 self.stage = Stage::Vip { tries_left: tries_left - 1 };
-                Step::Next(self.ping_vip(heartbeat))
+                Step::Next(Box::new(self.ping_vip(heartbeat)))
             }
         }
     }
@@ -188,9 +193,10 @@ mod tests {
         for seconds in [5, 10, 15, 20] {
             miss(&mut rounds, seconds, true);
         }
-        let Step::Next(Effect::PingPeer { targets, tries, .. }) = miss(&mut rounds, 25, true) else {
+        let Step::Next(effect) = miss(&mut rounds, 25, true) else {
             panic!("the nodes are pinged after the VIP");
         };
+        let Effect::PingPeer { targets, tries, .. } = *effect else { panic!("it is a ping") };
         assert_eq!((targets, tries), (PingTargets::Nodes, 5));
         assert_eq!(rounds.ping_ended(at(26), rounds.ping, true, &HEARTBEAT, true), Step::Over);
         assert_eq!(rounds.reach, Reach::Up { local_failover: true });

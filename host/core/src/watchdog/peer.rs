@@ -30,7 +30,7 @@ impl Watchdog {
         let has_nodes = self.settings.has_peer_nodes;
         match self.rounds.ping_ended(now.mono, ping, answered, &heartbeat, has_nodes) {
             Step::Stale => {}
-            Step::Next(effect) => self.effects.push_back(effect),
+            Step::Next(effect) => self.effects.push_back(*effect),
             Step::Over => self.reach_changed(before),
         }
     }

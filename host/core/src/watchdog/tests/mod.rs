@@ -28,6 +28,11 @@ const START_MS: i64 = 1_767_225_600_000;
 /// More events than any scenario here needs; a loop that turns for ever fails the test instead of hanging it.
 const EVENTS_MAX: usize = 100_000;
 
+/// Answers a question.
+type Policy = Box<dyn Fn(&Ask) -> Result<Verdict, String>>;
+/// Ends a step; `None` leaves it running.
+type Steps = Box<dyn Fn(PlanKind, usize) -> Option<Result<(), String>>>;
+
 /// What an arbiter shows to this site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arbiter {
@@ -47,8 +52,8 @@ pub(super) struct Site {
     /// What the other site's heartbeat says; `None` = silent.
     pub(super) beat: Option<(Phase, u64)>,
     pub(super) arbiters: Vec<Arbiter>,
-    pub(super) policy: Box<dyn Fn(&Ask) -> Result<Verdict, String>>,
-    pub(super) step_result: Box<dyn Fn(PlanKind, usize) -> Option<Result<(), String>>>,
+    pub(super) policy: Policy,
+    pub(super) step_result: Steps,
     pub(super) disk_error: Option<String>,
     pub(super) stored: Option<Durable>,
     pub(super) rows: Vec<&'static Row>,
@@ -108,10 +113,7 @@ impl Site {
             is_peer_up,
             beat,
             arbiters: vec![Arbiter::Managed; 3],
-            policy: Box::new(|ask| {
-                let _ = ask;
-                Ok(verdict(VerdictState::Standby, Action::Nothing))
-            }),
+            policy: Box::new(|_| Ok(verdict(VerdictState::Standby, Action::Nothing))),
             step_result: Box::new(|_, _| Some(Ok(()))),
             disk_error: None,
             stored: None,
@@ -147,8 +149,7 @@ impl Site {
     }
 
     pub(super) fn answer(&mut self, action: Action) {
-        self.policy = Box::new(move |ask| {
-            let _ = ask;
+        self.policy = Box::new(move |_| {
             let state =
                 if action == Action::BeStandby { VerdictState::Active } else { VerdictState::Standby };
             Ok(verdict(state, action))
