@@ -101,4 +101,9 @@ impl Watchdog {
     pub fn pinged(&self) -> u64 {
         self.view.pinged_count().0
     }
+
+    /// Whether both sites stand by, so that nobody serves.
+    pub fn peer_and_self_standby(&self, now: Now) -> bool {
+        self.phase == Phase::Standby && self.peer_is_standby(now)
+    }
 }

@@ -1,0 +1,194 @@
+//! What `health` answers (design 13), from what the core says of itself.
+
+use dr_watchdog_core::heartbeat::Reach;
+use dr_watchdog_core::transitions::Phase;
+use dr_watchdog_core::{Now, Watchdog};
+use dr_watchdog_sdk::sections::Role;
+use serde_json::{Value, json};
+
+use crate::config::Config;
+
+/// What the core does not know and health shows.
+#[derive(Debug)]
+pub struct Beside<'a> {
+    /// Engine, name and state of the policy.
+    pub policy: Value,
+    /// The newest decision; null if there is none yet.
+    pub last_decision: Option<&'a Value>,
+    /// Troubles of the daemon itself.
+    pub problems: &'a [Problem],
+    /// States of the services.
+    pub services: Value,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Whether nobody serves, or a failover would fail.
+    pub is_critical: bool,
+    /// What is wrong.
+    pub message: String,
+    /// What the operator may do.
+    pub remedy: String,
+}
+
+impl Problem {
+    /// Something that should be looked at.
+    pub fn warning(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { is_critical: false, message: message.into(), remedy: remedy.into() }
+    }
+
+    /// Something that cannot wait.
+    pub fn critical(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { is_critical: true, message: message.into(), remedy: remedy.into() }
+    }
+}
+
+/// The object of `health --json`.
+pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -> Value {
+    let mut problems = problems(now, core, config);
+    problems.extend_from_slice(beside.problems);
+    let status = match () {
+        () if problems.iter().any(|problem| problem.is_critical) => "critical",
+        () if !problems.is_empty() => "warning",
+        () => "ok",
+    };
+    let evidence = core.evidence(now);
+    let automatic = core.automatic();
+    let (reason, by) = match (&automatic.operator, &automatic.connectivity) {
+        (Some(off), _) => (off.reason.as_str(), off.by.as_str()),
+        (None, Some(off)) => (off.reason.as_str(), "dr-watchdog"),
+        (None, None) => ("", ""),
+    };
+    let peer = core.peer();
+    json!({
+        "status": status,
+        "time": now.wall,
+        "version": env!("CARGO_PKG_VERSION"),
+        "daemon": {"up": true, "pid": std::process::id()},
+        "site": config.site.name,
+        "role": core.role(),
+        "phase": core.phase(),
+        "booting": core.boot_end().is_some(),
+        "serving": core.phase() == Phase::Active,
+        "epoch": core.epoch(),
+        "situation": core.situation(),
+        "waitTime": core.wait_time(),
+        "peer": {
+            "name": config.peer.name,
+            "reachable": matches!(core.reach(), Reach::Up { .. }),
+            "localFailover": core.reach() == Reach::Up { local_failover: true },
+            "role": peer.map(|beat| role_of(beat.phase)),
+            "phase": peer.map(|beat| beat.phase),
+            "epoch": peer.map(|beat| beat.epoch),
+            "lastHeard": peer.map(|beat| beat.heard),
+            "configEqual": peer.and_then(|beat| beat.config_equal),
+        },
+        "takeover": takeover(now, core, config),
+        "exclusion": exclusion(config),
+        "automaticFailover": {
+            "enabled": automatic.is_on(),
+            "until": automatic.ends(),
+            "reason": reason,
+            "by": by,
+        },
+        "arbiters": {
+            "total": evidence.total(),
+            "reachable": core.pinged(),
+            // While nobody looks, the sessions that this site holds are what is known of them.
+            "managed": if core.is_looking() { evidence.managed() } else { core.holds_open() as u64 },
+            "held": core.holds_open(),
+        },
+        "policy": beside.policy,
+        "services": beside.services,
+        "lastDecision": beside.last_decision,
+        "problems": problems.iter().map(|problem| json!({
+            "code": i32::from(problem.is_critical),
+            "message": problem.message,
+            "remedy": problem.remedy,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+const fn role_of(phase: Phase) -> Role {
+    match phase {
+        Phase::Standalone => Role::Standalone,
+        Phase::Standby => Role::Standby,
+        Phase::Promoting | Phase::Active | Phase::Demoting | Phase::DemotionFailed => Role::Active,
+    }
+}
+
+/// Whether the standby of the pair may take over now, and how long that would take.
+fn takeover(now: Now, core: &Watchdog, config: &Config) -> Value {
+    let heartbeat = &config.watchdog.heartbeat;
+    let tries = u64::from(heartbeat.retries) + 1;
+    let lost_ms = heartbeat.interval.ms() + heartbeat.timeout.ms() * tries;
+    let wait_ms = u64::try_from(config.exclusion.wait.as_millis()).unwrap_or(u64::MAX);
+    let look_ms = u64::try_from((config.exclusion.look + config.exclusion.look_timeout).as_millis()).unwrap_or(0);
+    // Whatever ends later: the pings, or the age of the last session plus the look that sees it.
+    let within_ms = lost_ms.max(wait_ms.saturating_add(look_ms));
+    let why = match core.role() {
+        Role::Standalone => "this site is standalone".to_owned(),
+        Role::Standby => core.automatic().why_off().unwrap_or_default(),
+        Role::Active => match core.fresh_peer(now) {
+            None => "the other site is not heard".to_owned(),
+            Some(beat) if !beat.automatic_failover => "automatic failover is disabled at the other site".to_owned(),
+            Some(beat) if beat.phase != Phase::Standby => format!("the other site is {}", beat.phase.word()),
+            Some(_) => String::new(),
+        },
+    };
+    json!({"possible": why.is_empty(), "why": why, "withinS": within_ms.div_ceil(1_000)})
+}
+
+/// In `verdict` mode there is neither lease nor guard.
+fn exclusion(config: &Config) -> Value {
+    let exclusion = &config.exclusion;
+    json!({
+        "mode": "verdict",
+        "leaseS": null,
+        "fenceS": null,
+        "windowS": (exclusion.look * 2 + exclusion.look_timeout).as_secs_f64(),
+        "waitS": exclusion.wait.as_secs_f64(),
+        "leaseLeftS": null,
+        "guard": "none",
+        "promise": "no bound: the verdict alone decides, so both sites may serve while they cannot hear each other",
+    })
+}
+
+fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if core.phase() == Phase::DemotionFailed {
+        problems.push(Problem::critical(
+            "a step to become standby failed: services of this site may still be serving",
+            "stop them by hand, then restart the watchdog; the log names the step",
+        ));
+    }
+    if matches!(core.reach(), Reach::Lost { .. }) {
+        problems.push(Problem::warning(
+            "the other site does not answer",
+            "check the link and the other site; `history` shows what the policy answered",
+        ));
+    } else if core.fresh_peer(now).is_none() && core.boot_end().is_none() {
+        problems.push(Problem::warning(
+            "no signed heartbeat of the other site is heard",
+            "check that its watchdog runs, that UDP reaches peer.heartbeatPort, and that both have one heartbeatKey",
+        ));
+    }
+    if core.peer_and_self_standby(now) {
+        problems.push(Problem::critical(
+            "both sites are standby: nobody serves",
+            "wait for the former active to come back, or make one site active by hand",
+        ));
+    }
+    if let Some(why) = core.automatic().why_off() {
+        problems.push(Problem::warning(why, "see `toolkit watchdog status`"));
+    }
+    let (total, pinged) = (config.arbiters.len() as u64, core.pinged());
+    if core.boot_end().is_none() && !config.watchdog.failure_detection.threshold.warning.is_met_by(pinged, total) {
+        problems.push(Problem::warning(
+            format!("{pinged} of {total} arbiters answer ping"),
+            "see `arbiters ping`; a failover needs evidence from arbiters",
+        ));
+    }
+    problems
+}

@@ -1,0 +1,197 @@
+//! The desk at which the policy is asked: one question at a time, beside the run loop.
+
+use std::rc::Rc;
+
+use dr_watchdog_core::evidence::Evidence;
+use dr_watchdog_sdk::Role;
+use dr_watchdog_sdk::threshold::Threshold;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::policy::answers::{Answers, Network};
+use crate::policy::runner::nothing;
+use crate::policy::{Failure, Outcome, PolicySpec, Question, Runner};
+
+/// A question with everything its host calls are answered from.
+#[derive(Debug)]
+pub struct Job {
+    /// Of the core's question.
+    pub ask: u64,
+    /// What the policy is given.
+    pub question: Question,
+    /// What was seen at the arbiters.
+    pub evidence: Evidence,
+    /// The role of this site.
+    pub role: Role,
+    /// `threshold.warning`.
+    pub warning: Threshold,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answered {
+    /// Of the core's question.
+    pub ask: u64,
+    /// How the evaluation ended.
+    pub outcome: Outcome,
+}
+
+enum Order {
+    Ask(Box<Job>),
+    Load(Box<PolicySpec>, Rc<dyn Network>),
+}
+
+/// The handle of the run loop.
+#[derive(Debug)]
+pub struct Desk {
+    orders: mpsc::UnboundedSender<Order>,
+    status: watch::Receiver<Value>,
+}
+
+impl Desk {
+    /// Opens the desk and loads the policy. A policy that cannot be loaded is no reason not to run: every question
+    /// is answered with the failure, and it is loaded again with each of them. The core asks one question at a
+    /// time, so the queue of orders stays short.
+    pub fn open(
+        spec: PolicySpec,
+        network: Rc<dyn Network>,
+        answers: mpsc::UnboundedSender<Answered>,
+    ) -> Self {
+        let (orders, queue) = mpsc::unbounded_channel();
+        let (told, status) = watch::channel(json!({"engine": spec.engine, "name": "", "state": "backoff"}));
+        tokio::task::spawn_local(serve(spec, network, queue, answers, told));
+        Self { orders, status }
+    }
+
+    /// Asks.
+    pub fn ask(&self, job: Job) {
+        self.order(Order::Ask(Box::new(job)));
+    }
+
+    /// Loads another policy, or the same one again. One that cannot be loaded leaves the old one running.
+    pub fn load(&self, spec: PolicySpec, network: Rc<dyn Network>) {
+        self.order(Order::Load(Box::new(spec), network));
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            tracing::error!("the policy desk is closed; this is a defect of the watchdog");
+        }
+    }
+
+    /// Engine, name, version and state of the policy.
+    pub fn status(&self) -> Value {
+        self.status.borrow().clone()
+    }
+}
+
+async fn serve(
+    mut spec: PolicySpec,
+    mut network: Rc<dyn Network>,
+    mut queue: mpsc::UnboundedReceiver<Order>,
+    answers: mpsc::UnboundedSender<Answered>,
+    told: watch::Sender<Value>,
+) {
+    let mut loaded = load(&spec).await;
+    tell(&told, &spec, &loaded);
+    while let Some(order) = queue.recv().await {
+        match order {
+            Order::Ask(job) => {
+                if loaded.is_err() {
+                    loaded = load(&spec).await;
+                }
+                let ask = job.ask;
+                let outcome = match &mut loaded {
+                    Ok(runner) => evaluate(runner, *job, &*network).await,
+                    Err(failure) => unloaded(&spec, &job, failure.clone()),
+                };
+                // The receiver is gone only when the daemon ends.
+                let _ = answers.send(Answered { ask, outcome });
+            }
+            Order::Load(next, reaches) => {
+                network = reaches;
+                match load(&next).await {
+                    Ok(runner) => {
+                        spec = *next;
+                        loaded = Ok(runner);
+                    }
+                    Err(failure) if loaded.is_ok() => {
+                        let (old, new) = (spec.path.display(), next.path.display());
+                        tracing::error!(%failure, "the policy {new} cannot be loaded; {old} keeps running");
+                    }
+                    Err(failure) => {
+                        spec = *next;
+                        loaded = Err(failure);
+                    }
+                }
+            }
+        }
+        tell(&told, &spec, &loaded);
+    }
+}
+
+async fn load(spec: &PolicySpec) -> Result<Runner, Failure> {
+    let loaded = Runner::load(spec.clone()).await;
+    match &loaded {
+        Ok(runner) => {
+            for warning in runner.warnings() {
+                tracing::warn!(policy = %spec.path.display(), "{warning}");
+            }
+            tracing::info!(policy = %spec.path.display(), "the policy is loaded");
+        }
+        Err(failure) => {
+            let hint = failure.hint.as_deref().unwrap_or_default();
+            tracing::error!(policy = %spec.path.display(), %failure, hint, "the policy cannot be loaded");
+        }
+    }
+    loaded
+}
+
+async fn evaluate(runner: &mut Runner, job: Job, network: &dyn Network) -> Outcome {
+    let deadline = Instant::now() + std::time::Duration::from_millis(job.question.context.deadline_ms);
+    let answers = Answers {
+        sections: job.question.sections.clone(),
+        evidence: job.evidence,
+        role: job.role,
+        warning: job.warning,
+        now: job.question.context.now,
+        deadline,
+        network,
+    };
+    let outcome = runner.evaluate(job.question, &answers).await;
+    for warning in &outcome.warnings {
+        tracing::warn!(policy = outcome.policy, "{warning}");
+    }
+    outcome
+}
+
+fn unloaded(spec: &PolicySpec, job: &Job, failure: Failure) -> Outcome {
+    Outcome {
+        engine: spec.engine,
+        policy: name(spec),
+        verdict: nothing(job.role.into(), &failure),
+        failure: Some(failure),
+        elapsed: std::time::Duration::ZERO,
+        calls: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn name(spec: &PolicySpec) -> String {
+    spec.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn tell(told: &watch::Sender<Value>, spec: &PolicySpec, loaded: &Result<Runner, Failure>) {
+    let status = match loaded {
+        Ok(runner) => json!(runner.status()),
+        Err(failure) => json!({
+            "engine": spec.engine,
+            "name": name(spec),
+            "state": "backoff",
+            "failure": failure.message,
+            "hint": failure.hint,
+        }),
+    };
+    told.send_replace(status);
+}
