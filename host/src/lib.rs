@@ -1,7 +1,7 @@
 //! The rooms of the dr-watchdog host.
 //!
-//! Arrows: `cli → daemon → rooms → core`. Rooms do not import each other, but for the two floors that all of them
-//! stand on: `frames` and `probe`. Only `daemon/effects.rs` knows every room.
+//! Arrows: `cli → daemon → rooms → core`. Rooms do not import each other, but for the three floors that all of them
+//! stand on: `frames`, `paths` and `probe`. Only `daemon/effects.rs` knows every room.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod frames;
+pub mod paths;
 pub mod peer;
 pub mod policy;
 pub mod probe;

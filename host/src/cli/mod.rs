@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 pub mod api;
 pub mod arbiters;
+pub mod client;
 pub mod config;
 pub mod demo;
 pub mod exit;

@@ -1,0 +1,201 @@
+//! Builds the rooms from the configuration.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use dr_watchdog_core::evidence::Evidence;
+use dr_watchdog_core::{Event, Now, Settings, Watchdog};
+use dr_watchdog_sdk::evidence::{ArbiterEvidence, SshOutcome};
+use tokio::sync::mpsc;
+
+use super::effects::World;
+use crate::arbiters::{self, Arbiters, Report, Target};
+use crate::config::{Config, model};
+use crate::paths::Paths;
+use crate::policy::{self, Permissions, PolicySpec};
+use crate::probe::ping::{PingOutcome, Pinger};
+
+/// Reports of the arbiters that wait for the run loop: one sweep and one look of 1,000 arbiters, with room.
+const REPORTS_MAX: usize = 4_096;
+
+/// The arbiters room, reporting to the core.
+pub fn arbiters(config: &Config, pinger: &Arc<Pinger>, events: &mpsc::UnboundedSender<Event>) -> Rc<Arbiters> {
+    let (reports, mut waiting) = mpsc::channel(REPORTS_MAX);
+    let events = events.clone();
+    tokio::task::spawn_local(async move {
+        while let Some(report) = waiting.recv().await {
+            if events.send(event(report)).is_err() {
+                return;
+            }
+        }
+    });
+    Rc::new(Arbiters::new(targets(config), timers(config), Arc::clone(pinger), reports))
+}
+
+fn targets(config: &Config) -> Vec<Target> {
+    let target = |arbiter: &model::Arbiter| Target {
+        name: arbiter.name.clone(),
+        host: arbiter.host.clone(),
+        port: arbiter.port,
+        username: arbiter.username.clone(),
+        password: arbiter.password.clone(),
+        private_key: arbiter.private_key.clone(),
+        kind: arbiter.kind,
+        host_key: arbiter.host_key.clone(),
+    };
+    config.arbiters.iter().map(target).collect()
+}
+
+fn timers(config: &Config) -> arbiters::Settings {
+    let heartbeat = &config.watchdog.heartbeat;
+    arbiters::Settings {
+        look: config.exclusion.look,
+        look_timeout: config.exclusion.look_timeout,
+        keep_alive: config.exclusion.keep_alive,
+        ping_timeout: heartbeat.timeout.duration(),
+        ping_retries: heartbeat.retries,
+        source: config.site.source_address,
+        hold_address: config.exclusion.hold_address,
+    }
+}
+
+fn event(report: Report) -> Event {
+    match report {
+        Report::Pinged { arbiter, outcome, .. } => Event::ArbiterPinged { arbiter, answer: answer(outcome) },
+        Report::SweepFinished { round } => Event::SweepEnded { sweep: round },
+        Report::Looked { arbiter, result, .. } => Event::ArbiterLooked { arbiter, result },
+        Report::HoldOpened { arbiter } => {
+            tracing::debug!(arbiter, "a held session is open");
+            Event::HoldChanged { arbiter, is_open: true }
+        }
+        // The lease will count these; in verdict mode a hold is a session at the arbiter, no more.
+        Report::HoldAnswered { arbiter, .. } => Event::HoldChanged { arbiter, is_open: true },
+        Report::HoldLost { arbiter, why } => {
+            tracing::warn!(arbiter, why, "a held session broke");
+            Event::HoldChanged { arbiter, is_open: false }
+        }
+    }
+}
+
+fn answer(outcome: PingOutcome) -> Result<f64, String> {
+    match outcome {
+        PingOutcome::Answered { rtt } => Ok(rtt.as_secs_f64() * 1_000.0),
+        PingOutcome::TimedOut => Err("timeout".to_owned()),
+        PingOutcome::Failed(why) => Err(why),
+    }
+}
+
+/// One look at every arbiter for an operator; `last` tells what the daemon remembers of them.
+pub async fn evidence(
+    arbiters: &Arbiters,
+    settings: &Settings,
+    now: Now,
+    wants_sessions: bool,
+    last: &Evidence,
+) -> Evidence {
+    let mut seen = BTreeMap::new();
+    for (name, look) in settings.arbiters.iter().zip(arbiters.look_once(wants_sessions).await) {
+        let remembered = last.arbiters.get(name);
+        let mut evidence = ArbiterEvidence {
+            last_good: remembered.and_then(|last| last.last_good),
+            absent_since: remembered.and_then(|last| last.absent_since),
+            ..ArbiterEvidence::default()
+        };
+        match answer(look.ping) {
+            Ok(rtt_ms) => {
+                evidence.ping = Some(true);
+                evidence.rtt_ms = Some(rtt_ms);
+                evidence.last_good = Some(now.wall);
+            }
+            Err(why) => evidence.why = Some(why),
+        }
+        match look.sessions {
+            Some(Ok(sessions)) => {
+                evidence.ssh = Some(SshOutcome::Ok);
+                evidence.sessions = Some(sessions);
+            }
+            Some(Err((outcome, why))) => {
+                evidence.ssh = Some(outcome);
+                evidence.ssh_error = Some(why);
+            }
+            None => {}
+        }
+        seen.insert(name.clone(), evidence);
+    }
+    Evidence { time: now.wall, arbiters: seen }.completed(&settings.arbiters, &settings.managed_rule)
+}
+
+/// Which policy runs, and how.
+///
+/// # Errors
+/// When the default plugin is nowhere to be found.
+pub fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, policy::Failure> {
+    let path = match &config.policy.custom {
+        Some(path) => path.clone(),
+        None => policy::find_default_plugin()?,
+    };
+    Ok(PolicySpec {
+        engine: policy::engine_of(&path),
+        path,
+        config: config.policy.config.clone(),
+        deadline: config.policy.deadline,
+        memory_bytes: config.policy.memory_bytes,
+        permissions: Permissions::Refuse,
+        script_env: config.policy.script_env.clone(),
+        script_user: config.policy.script_user.clone(),
+        script_secrets: config.policy.script_secrets,
+        run_dir: paths.run_dir.clone(),
+    })
+}
+
+/// Puts a new configuration in force. Whatever did not change goes on undisturbed: a reload that touches a step
+/// must not close the sessions that make the arbiters managed.
+///
+/// # Errors
+/// When a room cannot be built; then nothing has changed.
+pub fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Result<(), String> {
+    let spec = policy_spec(config, &world.paths).map_err(|failure| failure.message)?;
+    let link = match super::open_link(config) {
+        // The port is still bound by the running link when nothing about it changed.
+        _ if super::same_link(&world.config, config) => None,
+        opened => Some(opened?),
+    };
+    if !same_arbiters(&world.config, config) {
+        let replaced = arbiters(config, &world.pinger, &world.events);
+        let old = std::mem::replace(&mut world.arbiters, replaced);
+        old.stop_looking();
+        old.release();
+        if core.phase().may_serve() {
+            world.arbiters.hold();
+        }
+        if core.is_looking() {
+            world.arbiters.start_looking();
+        }
+    }
+    if let Some(link) = link {
+        world.link = link;
+        world.listen();
+    }
+    world.config = Rc::clone(config);
+    world.desk.load(spec, World::network(config, &world.pinger, &world.arbiters));
+    Ok(())
+}
+
+fn same_arbiters(old: &Config, new: &Config) -> bool {
+    // Secrets have no equality on purpose; what identifies an arbiter and how it is asked is compared, and a new
+    // password is read again with the next connection only after a restart of the room.
+    let secret = |secret: &Option<secrecy::SecretString>| {
+        use secrecy::ExposeSecret;
+        secret.as_ref().map(|secret| secret.expose_secret().to_owned())
+    };
+    let same = |a: &model::Arbiter, b: &model::Arbiter| {
+        (&a.name, &a.host, a.port, &a.username, a.kind, &a.host_key)
+            == (&b.name, &b.host, b.port, &b.username, b.kind, &b.host_key)
+            && secret(&a.password) == secret(&b.password)
+            && secret(&a.private_key) == secret(&b.private_key)
+    };
+    old.arbiters.len() == new.arbiters.len()
+        && old.arbiters.iter().zip(&new.arbiters).all(|(a, b)| same(a, b))
+        && timers(old) == timers(new)
+}

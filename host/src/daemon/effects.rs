@@ -1,0 +1,228 @@
+//! Effects: the one place that knows every room.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use dr_watchdog_core::effect::{Ask, Decision, Notice, PingTargets, PlanKind, Trigger};
+use dr_watchdog_core::{Effect, Event, Now, Watchdog};
+use dr_watchdog_sdk::Context;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::health::Problem;
+use super::history::History;
+use super::live_network::LiveNetwork;
+use super::policy_desk::{Answered, Desk, Job};
+use super::state_file::StateFile;
+use super::steps::Steps;
+use super::{records, sections, settings};
+use crate::arbiters::Arbiters;
+use crate::config::{self, Config};
+use crate::paths::Paths;
+use crate::peer::link::Link;
+use crate::policy::Question;
+use crate::probe::ping::Pinger;
+
+/// Everything the daemon can do.
+#[derive(Debug)]
+pub struct World {
+    pub(super) paths: Paths,
+    pub(super) config: Rc<Config>,
+    pub(super) arbiters: Rc<Arbiters>,
+    pub(super) pinger: Arc<Pinger>,
+    pub(super) link: Option<Link>,
+    pub(super) desk: Desk,
+    pub(super) steps: Steps,
+    pub(super) state_file: StateFile,
+    pub(super) history: History,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    /// Questions whose decision is not yet in the history, with what was asked and answered.
+    pub(super) open: BTreeMap<u64, records::Asked>,
+    pub(super) last_decision: Option<Value>,
+    pub(super) problems: BTreeMap<Trigger, Problem>,
+    pub(super) notices: Vec<Value>,
+    pub(super) shown: Value,
+    pub(super) is_ending: bool,
+}
+
+impl World {
+    /// Whether a request ended the daemon.
+    pub const fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
+    /// Performs one effect. What is done at once is answered at once; everything else reports to the loop later.
+    pub async fn perform(&mut self, now: Now, core: &Watchdog, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::PingPeer { ping, targets, timeout, tries } => {
+                let hosts = match targets {
+                    PingTargets::Vip => vec![self.config.core.peer_vip.clone()],
+                    PingTargets::Nodes => settings::peer_nodes(&self.config.core),
+                };
+                let (pinger, events) = (Arc::clone(&self.pinger), self.events.clone());
+                tokio::spawn(async move {
+                    let answered = super::peer_ping::any_answers(&pinger, hosts, timeout, tries).await;
+                    // The receiver is gone only when the daemon ends.
+                    let _ = events.send(Event::PeerPingEnded { ping, answered });
+                });
+            }
+            Effect::SendHeartbeat => self.send_heartbeat(core),
+            Effect::StartLooking => self.arbiters.start_looking(),
+            Effect::StopLooking => self.arbiters.stop_looking(),
+            Effect::SweepArbiters { sweep } => self.arbiters.sweep(sweep),
+            Effect::HoldArbiters => self.arbiters.hold(),
+            Effect::ReleaseArbiters => self.arbiters.release(),
+            Effect::AskPolicy(ask) => self.ask(now, core, ask),
+            Effect::Persist { write, durable } => {
+                return Some(match self.state_file.write(&durable) {
+                    Ok(()) => {
+                        self.problems.remove(&Trigger::StateNotWritten);
+                        Event::Persisted { write }
+                    }
+                    Err(error) => Event::PersistFailed { write, why: config::chain(&error) },
+                });
+            }
+            Effect::RunStep { plan, kind, step } => self.run_step(core, plan, kind, step),
+            Effect::CancelStep { plan } => self.steps.cancel(plan).await,
+            Effect::Changed(row) => {
+                tracing::info!(from = row.from.word(), to = row.to.word(), epoch = core.epoch(), "{}", row.sentence);
+                self.append(records::transition(now, core, row));
+            }
+            Effect::Record(decision) => self.record(now, core, &decision),
+            Effect::Notify(notice) => self.notify(now, core, &notice),
+        }
+        None
+    }
+
+    fn ask(&mut self, now: Now, core: &Watchdog, ask: Ask) {
+        let context = Context {
+            role: core.role(),
+            situation: ask.situation,
+            wait_time: ask.wait_time,
+            previous: ask.previous,
+            deadline_ms: u64::try_from(self.config.policy.deadline.as_millis()).unwrap_or(u64::MAX),
+            now: now.wall,
+        };
+        let complete = sections::complete(config::sections(&self.config), now, core);
+        let asked = sections::asked(complete, now.wall, ask.situation, ask.wait_time);
+        let shown = json!(asked);
+        let with_secrets = config::with_secrets(&self.config, shown.clone());
+        let role = core.role();
+        self.open.insert(ask.id, records::Asked::new(now, context.clone(), shown.clone(), ask.evidence.clone()));
+        tracing::info!(situation = ask.situation.word(), "the policy is asked");
+        self.desk.ask(Job {
+            ask: ask.id,
+            question: Question { context, sections: shown, sections_with_secrets: with_secrets },
+            evidence: ask.evidence,
+            role,
+            warning: core.settings().thresholds.warning,
+        });
+    }
+
+    /// Takes the policy's answer.
+    pub fn answered(&mut self, answered: Answered) -> Event {
+        let outcome = answered.outcome;
+        let failure = outcome.failure.as_ref().map(|failure| failure.message.clone());
+        let verdict = outcome.verdict.clone();
+        if let Some(asked) = self.open.get_mut(&answered.ask) {
+            asked.outcome = Some(outcome);
+        }
+        Event::VerdictReturned { ask: answered.ask, verdict, failure }
+    }
+
+    fn record(&mut self, now: Now, core: &Watchdog, decision: &Decision) {
+        let Some(asked) = self.open.remove(&decision.ask) else {
+            tracing::error!(ask = decision.ask, "a decision without its question; this is a defect of the watchdog");
+            return;
+        };
+        let (action, why) = (decision.verdict.action.word(), &decision.verdict.description);
+        tracing::info!(verdict = action, "{why}: {}", decision.outcome);
+        let record = records::decision(now, core, decision, asked);
+        self.last_decision = Some(records::short(&record));
+        if let Some(id) = self.append(record)
+            && let Some(last) = &mut self.last_decision
+        {
+            last["id"] = json!(id);
+        }
+        if decision.failure.is_none() {
+            self.problems.remove(&Trigger::PolicyFailed);
+        }
+    }
+
+    fn append(&mut self, record: serde_json::Map<String, Value>) -> Option<u64> {
+        match self.history.append(record) {
+            Ok(id) => Some(id),
+            Err(error) => {
+                tracing::error!(error = config::chain(&error), "the history could not be written");
+                None
+            }
+        }
+    }
+
+    fn run_step(&mut self, core: &Watchdog, plan: u64, kind: PlanKind, index: usize) {
+        let steps = match kind {
+            PlanKind::BeActive => &self.config.role_change.be_active,
+            PlanKind::BeStandby => &self.config.role_change.be_standby,
+        };
+        let Some(step) = steps.get(index) else {
+            tracing::error!(index, "a step that is not configured; this is a defect of the watchdog");
+            return;
+        };
+        tracing::info!(step = step.name, "{} step {} of {}", kind.word(), index + 1, steps.len());
+        let environment = vec![
+            ("DR_WATCHDOG_SITE".to_owned(), self.config.site.name.clone()),
+            ("DR_WATCHDOG_PLAN".to_owned(), kind.word().to_owned()),
+            ("DR_WATCHDOG_EPOCH".to_owned(), core.epoch().to_string()),
+        ];
+        self.steps.start(plan, index, step, environment);
+    }
+
+    fn send_heartbeat(&mut self, core: &Watchdog) {
+        if let Some(link) = &mut self.link {
+            link.send(core.phase(), core.epoch(), core.automatic().is_on());
+        }
+    }
+
+    /// What will be mailed goes to the log and the history.
+    fn notify(&mut self, now: Now, core: &Watchdog, notice: &Notice) {
+        let is_good = matches!(
+            notice.trigger,
+            Trigger::PeerBack | Trigger::AutomaticFailoverEnabled | Trigger::ArbitersAnswer
+        );
+        if is_good {
+            tracing::info!(notice = notice.trigger.word(), "{}", notice.text);
+        } else {
+            tracing::warn!(notice = notice.trigger.word(), "{}", notice.text);
+        }
+        if let Some(problem) = records::problem(notice) {
+            self.problems.insert(notice.trigger, problem);
+        }
+        self.append(records::notice(now, core, notice));
+    }
+
+    /// Puts the states where `api v1 config` finds them when the daemon is down (reading A31).
+    pub fn show(&mut self, now: Now, core: &Watchdog) {
+        let mut states = json!(sections::states(now, core));
+        let written = records::without_times(&mut states);
+        if written == self.shown {
+            return;
+        }
+        let text = states.to_string();
+        if let Err(error) = std::fs::write(&self.paths.states_file, text) {
+            tracing::warn!(%error, file = %self.paths.states_file.display(), "the states could not be written");
+        }
+        self.shown = written;
+    }
+
+    /// The network that a policy's host calls reach.
+    pub fn network(config: &Rc<Config>, pinger: &Arc<Pinger>, arbiters: &Rc<Arbiters>) -> Rc<LiveNetwork> {
+        Rc::new(LiveNetwork::new(Rc::clone(config), Arc::clone(pinger), Rc::clone(arbiters)))
+    }
+
+    /// Closes what can be closed. Held sessions end with the process.
+    pub async fn end(self) {
+        self.arbiters.shutdown().await;
+        tracing::info!("the watchdog has ended");
+    }
+}

@@ -1,0 +1,234 @@
+//! Requests over the control socket, and SIGHUP.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dr_watchdog_core::transitions::Phase;
+use dr_watchdog_core::{Event, Now, Watchdog};
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+
+use super::effects::World;
+use super::health::{Beside, Problem, health};
+use super::live_network::ping_all;
+use super::{build, sections, settings};
+use crate::config;
+use crate::frames::{Request, Response, ResponseError};
+
+/// Longest ping over the control socket, in milliseconds, and most tries: a caller waits for them.
+const PING_TIMEOUT_MS_MAX: u64 = 60_000;
+const PING_RETRIES_MAX: u64 = 10;
+/// Most hosts of one ping over the control socket.
+const PING_HOSTS_MAX: usize = 1_000;
+
+type Reply = oneshot::Sender<Response>;
+
+/// Answers a request; what it means for the core is returned.
+pub fn handle(
+    world: &mut World,
+    core: &Watchdog,
+    now: Now,
+    request: Request,
+    reply: Reply,
+) -> Option<Event> {
+    let id = request.id;
+    let mut event = None;
+    let answer = match request.method.as_str() {
+        "health" => Ok(world.health(now, core)),
+        "sections" => {
+            let complete = sections::complete(config::sections(&world.config), now, core);
+            included(json!(complete), &request.params)
+        }
+        "stop" => {
+            tracing::info!("asked to stop: the watchdog ends; services are left as they are");
+            world.is_ending = true;
+            Ok(json!({"pid": std::process::id()}))
+        }
+        "automaticFailover" => automatic_failover(&request.params).map(|change| {
+            event = Some(change);
+            Value::Null
+        }),
+        "arbiters.ping" | "arbiters.sessions" => {
+            look(world, core, now, &request, reply);
+            return None;
+        }
+        "ping" => match ping_request(&request.params) {
+            Ok((hosts, timeout, retries)) => {
+                let pinger = Arc::clone(&world.pinger);
+                tokio::spawn(async move {
+                    let answers = ping_all(&pinger, &hosts, timeout, retries).await;
+                    send(reply, id, Ok(json!(answers)));
+                });
+                return None;
+            }
+            Err(error) => Err(error),
+        },
+        "reload" => match reload_now(world, core) {
+            Ok(reloaded) => {
+                event = Some(reloaded);
+                Ok(Value::Null)
+            }
+            Err(message) => Err(error("failed", message)),
+        },
+        other => Err(error("unsupported", format!("this daemon does not know \"{other}\""))),
+    };
+    send(reply, id, answer);
+    event
+}
+
+/// SIGHUP: a bad configuration keeps the running one and says so.
+pub fn reload(world: &mut World, core: &Watchdog) -> Option<Event> {
+    tracing::info!("SIGHUP received: the configuration is read again");
+    reload_now(world, core).ok()
+}
+
+fn reload_now(world: &mut World, core: &Watchdog) -> Result<Event, String> {
+    let result = try_reload(world, core);
+    match &result {
+        Ok(_) => tracing::info!("the new configuration is in force"),
+        Err(why) => tracing::error!("the running configuration is kept: {why}"),
+    }
+    world.reload_problem = result.as_ref().err().map(|why| {
+        Problem::warning(
+            format!("the configuration on disk is not the running one: {why}"),
+            "correct it (`config check` lists every error), then send SIGHUP",
+        )
+    });
+    result
+}
+
+fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
+    if !matches!(core.phase(), Phase::Standby | Phase::Active | Phase::Standalone) {
+        return Err(format!("a role change is running ({}); reload again when it is over", core.phase().word()));
+    }
+    let (config, warnings) = config::load(&world.paths).map_err(|errors| errors.to_string())?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    if config.site.index != world.config.site.index || config.site.name != world.config.site.name {
+        return Err("site.name and site.index identify this site; change them with the watchdog stopped".to_owned());
+    }
+    let config = Rc::new(config);
+    build::replace(world, core, &config)?;
+    Ok(Event::Reloaded(Box::new(settings::settings(&config))))
+}
+
+impl World {
+    fn health(&self, now: Now, core: &Watchdog) -> Value {
+        let policy = self.desk.status();
+        let mut problems: Vec<Problem> = self.problems.values().cloned().collect();
+        problems.extend(self.reload_problem.clone());
+        if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
+            problems.push(Problem::critical(
+                format!("the policy cannot be loaded: {failure}"),
+                policy.get("hint").and_then(Value::as_str).unwrap_or("see `policy check`"),
+            ));
+        }
+        if self.link.is_none() {
+            problems.push(Problem::warning(
+                "peer.heartbeatKey is not set: the sites exchange no signed heartbeats, so neither knows the other's role",
+                "set the same key at both sites",
+            ));
+        }
+        let services = services(&json!(sections::states(now, core)));
+        let last_decision = self.last_decision.as_ref();
+        health(now, core, &self.config, &Beside { policy, last_decision, problems: &problems, services })
+    }
+}
+
+/// Code and state of each service.
+fn services(states: &Value) -> Value {
+    let states = states.as_object().into_iter().flatten();
+    let short = states.map(|(name, state)| {
+        let message = &state["msg"];
+        let code = message["payload"].get("code").cloned().unwrap_or(json!(0));
+        let short = json!({
+            "state": message["state"],
+            "code": code,
+            "description": message["description"],
+            "time": message["time"],
+        });
+        (name.clone(), short)
+    });
+    Value::Object(short.collect())
+}
+
+/// `api v1 config --include`: the wanted sections, or all of them.
+fn included(all: Value, params: &Value) -> Result<Value, ResponseError> {
+    let Value::Object(all) = all else { return Ok(all) };
+    let wanted = match params.get("include") {
+        None | Some(Value::Null) => return Ok(Value::Object(all)),
+        Some(wanted) => serde_json::from_value::<Vec<String>>(wanted.clone())
+            .map_err(|_| error("badRequest", "include: expected a list of section names"))?,
+    };
+    let mut picked = Map::new();
+    for name in wanted {
+        let known = dr_watchdog_sdk::sections::canonical_name(&name)
+            .ok_or_else(|| error("badRequest", format!("there is no section \"{name}\"")))?;
+        if let Some(section) = all.get(known) {
+            picked.insert(known.to_owned(), section.clone());
+        }
+    }
+    Ok(Value::Object(picked))
+}
+
+fn automatic_failover(params: &Value) -> Result<Event, ResponseError> {
+    if params.get("enable") == Some(&Value::Bool(true)) {
+        return Ok(Event::OperatorEnabled);
+    }
+    let disable = params.get("disable").and_then(Value::as_object);
+    let disable = disable.ok_or_else(|| error("badRequest", "expected {\"enable\": true} or {\"disable\": {…}}"))?;
+    let text = |key: &str| disable.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let span = match disable.get("seconds") {
+        None | Some(Value::Null) => None,
+        Some(seconds) => Some(Duration::from_secs(
+            seconds.as_u64().ok_or_else(|| error("badRequest", "seconds: expected a whole number"))?,
+        )),
+    };
+    Ok(Event::OperatorDisabled { span, reason: text("reason"), by: text("by") })
+}
+
+fn ping_request(params: &Value) -> Result<(Vec<String>, Duration, u32), ResponseError> {
+    let hosts: Option<Vec<String>> =
+        params.get("hosts").and_then(|hosts| serde_json::from_value(hosts.clone()).ok());
+    let hosts = hosts.ok_or_else(|| error("badRequest", "hosts: expected a list of addresses"))?;
+    let number = |key: &str, default: u64| params.get(key).and_then(Value::as_u64).unwrap_or(default);
+    let (timeout_ms, retries) = (number("timeoutMs", 1_000), number("retries", 0));
+    if hosts.len() > PING_HOSTS_MAX || timeout_ms > PING_TIMEOUT_MS_MAX || retries > PING_RETRIES_MAX {
+        let limits = format!(
+            "at most {PING_HOSTS_MAX} hosts, {PING_TIMEOUT_MS_MAX} ms and {PING_RETRIES_MAX} retries in one ping"
+        );
+        return Err(error("badRequest", limits));
+    }
+    Ok((hosts, Duration::from_millis(timeout_ms), u32::try_from(retries).unwrap_or(0)))
+}
+
+/// Looks at the arbiters for an operator: beside whatever the core is looking at, so that nobody's evidence changes.
+fn look(world: &World, core: &Watchdog, now: Now, request: &Request, reply: Reply) {
+    let (id, wants_sessions) = (request.id, request.method == "arbiters.sessions");
+    let (arbiters, settings, role) = (Rc::clone(&world.arbiters), core.settings().clone(), core.role());
+    let absent = core.evidence(now);
+    tokio::task::spawn_local(async move {
+        let evidence = build::evidence(&arbiters, &settings, now, wants_sessions, &absent).await;
+        let report = if wants_sessions {
+            json!(evidence.sessions_report(role))
+        } else {
+            json!(evidence.ping_report(role, settings.thresholds.warning))
+        };
+        send(reply, id, Ok(report));
+    });
+}
+
+fn error(kind: &str, message: impl Into<String>) -> ResponseError {
+    ResponseError { kind: kind.to_owned(), message: message.into() }
+}
+
+fn send(reply: Reply, id: u64, answer: Result<Value, ResponseError>) {
+    let response = match answer {
+        Ok(result) => Response { id, result: Some(result), error: None },
+        Err(error) => Response { id, result: None, error: Some(error) },
+    };
+    // The caller may have gone away; then nobody waits for the answer.
+    let _ = reply.send(response);
+}

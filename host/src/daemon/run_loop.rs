@@ -1,0 +1,102 @@
+//! The run loop: the only `select!`, the only place where the clock is read.
+//!
+//! The law of the loop: whatever happens is given to the core; then every effect is performed in the order the core
+//! asked for them, and a write of the state is on disk before the next effect is looked at.
+
+use std::time::Duration;
+
+use dr_watchdog_core::{Event, Moment, Now, Watchdog};
+use dr_watchdog_sdk::Utc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use super::effects::World;
+use super::policy_desk::Answered;
+use super::requests;
+use super::steps::StepEnd;
+use crate::frames::{Request, Response};
+
+/// Everything that can wake the loop.
+#[derive(Debug)]
+pub struct Inbox {
+    /// What tasks report to the core.
+    pub events: mpsc::UnboundedReceiver<Event>,
+    /// Answers of the policy.
+    pub answers: mpsc::UnboundedReceiver<Answered>,
+    /// Ends of steps.
+    pub steps: mpsc::UnboundedReceiver<StepEnd>,
+    /// Requests over the control socket.
+    pub requests: mpsc::Receiver<(Request, oneshot::Sender<Response>)>,
+}
+
+/// Reads both clocks. CLOCK_BOOTTIME goes on in suspend.
+pub fn now() -> Now {
+    let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let us = u64::try_from(boot.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000;
+    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Now {
+        mono: Moment::from_us(us),
+        wall: Utc::from_unix_ms(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)),
+    }
+}
+
+/// Turns until a signal or a request ends the daemon.
+///
+/// # Errors
+/// When signals cannot be received.
+pub async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    perform_all(&mut core, &mut world).await;
+    while !world.is_ending() {
+        let event = tokio::select! {
+            biased;
+            name = ended(&mut terminate, &mut interrupt) => {
+                tracing::info!("{name} received: the watchdog ends; services are left as they are");
+                break;
+            }
+            _ = hangup.recv() => requests::reload(&mut world, &core),
+            Some(event) = inbox.events.recv() => Some(event),
+            Some(end) = inbox.steps.recv() => {
+                Some(Event::StepEnded { plan: end.plan, step: end.step, result: end.result })
+            }
+            Some(answered) = inbox.answers.recv() => Some(world.answered(answered)),
+            Some((request, reply)) = inbox.requests.recv() => {
+                requests::handle(&mut world, &core, now(), request, reply)
+            }
+            () = until(core.poll_timeout()) => Some(Event::TimePassed),
+        };
+        if let Some(event) = event {
+            core.handle_event(now(), event);
+        }
+        perform_all(&mut core, &mut world).await;
+    }
+    world.end().await;
+    Ok(())
+}
+
+async fn perform_all(core: &mut Watchdog, world: &mut World) {
+    while let Some(effect) = core.poll_effect() {
+        if let Some(event) = world.perform(now(), core, effect).await {
+            core.handle_event(now(), event);
+        }
+    }
+    world.show(now(), core);
+}
+
+async fn ended(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+/// Sleeps until a moment. Tokio's clock stands still in suspend, so this only ever wakes the loop: what is due is
+/// decided by CLOCK_BOOTTIME, and a wake-up too late is not possible by more than the suspend itself.
+async fn until(moment: Option<Moment>) {
+    match moment {
+        Some(moment) => tokio::time::sleep(moment.since(now().mono)).await,
+        None => std::future::pending().await,
+    }
+}

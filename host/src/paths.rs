@@ -1,0 +1,43 @@
+//! Where the files of one site lie (design 9).
+
+use std::path::{Path, PathBuf};
+
+/// The files of one site. `--root DIR` puts all of them below DIR, so that two sites run on one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// The configuration file.
+    pub config_file: PathBuf,
+    /// Folder of state and history.
+    pub state_dir: PathBuf,
+    /// The stored state of the site.
+    pub state_file: PathBuf,
+    /// What the services last said, for `api v1 config` while no daemon runs.
+    pub states_file: PathBuf,
+    /// The history of decisions, one JSON object a line.
+    pub history_file: PathBuf,
+    /// Folder of sockets and locks; gone with a reboot.
+    pub run_dir: PathBuf,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// Holds the daemon's pid, and the lock that a second daemon on the same root does not get.
+    pub pid_file: PathBuf,
+}
+
+impl Paths {
+    /// The files below `root`; `None` is `/`.
+    pub fn below(root: Option<&Path>) -> Self {
+        let root = root.unwrap_or(Path::new("/"));
+        let state_dir = root.join("var/lib/dr-watchdog");
+        let run_dir = root.join("run/dr-watchdog");
+        Self {
+            config_file: root.join("etc/dr-watchdog/dr-watchdog.toml"),
+            state_file: state_dir.join("state.json"),
+            states_file: state_dir.join("states.json"),
+            history_file: state_dir.join("history.jsonl"),
+            socket: run_dir.join("control.sock"),
+            pid_file: run_dir.join("daemon.pid"),
+            state_dir,
+            run_dir,
+        }
+    }
+}
