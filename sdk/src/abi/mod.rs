@@ -16,6 +16,9 @@ pub const OPEN_SYMBOL: &str = "drw_plugin_open";
 /// First bytes of a manifest.
 pub const MAGIC: [u8; 8] = *b"DRWPLUG\x01";
 
+/// Longest answer that a host takes from a plugin, in bytes: a verdict of 1,000 arbiters with details is 200 KB.
+pub const ANSWER_BYTES_MAX: usize = 1 << 20;
+
 /// Outcomes of a call, in either direction.
 pub mod status {
     /// Done; the sink holds a result, where the call has one.
