@@ -195,6 +195,6 @@ mod tests {
         let outside = TcpListener::bind("127.0.0.1:0").unwrap();
         let refused = connects(&site, outside.local_addr().unwrap(), PATIENCE[0]).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-        assert!(nix::net::if_::if_nametoindex(BRIDGE).is_err(), "nothing is added outside");
+        assert!(if_nametoindex(BRIDGE).is_err(), "nothing is added outside");
     }
 }

@@ -250,14 +250,14 @@ mod tests {
     use super::*;
     use russh::ChannelMsg;
     use russh::client;
-    use russh::keys::PrivateKeyWithHashAlg;
+    use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 
     struct Client;
 
     impl client::Handler for Client {
         type Error = russh::Error;
 
-        async fn check_server_key(&mut self, _key: &PublicKey) -> Result<bool, Self::Error> {
+        async fn check_server_key(&mut self, _key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
             Ok(true)
         }
     }
