@@ -179,6 +179,14 @@ async fn a_server_that_asks_for_more_than_a_password_does_not_get_it() {
 }
 
 #[tokio::test]
+async fn a_server_that_leaves_during_the_log_in_is_an_auth_failure() {
+    let methods = vec![MethodKind::Password];
+    let server = Server::start(Manners { methods, leaves_at_login: true, ..answering() }).await;
+    let error = run(&server.destination(PASSWORD), "hello").await.unwrap_err();
+    assert!(matches!(error, SshError::AuthBroke { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_leaves_instead_of_running_a_command_is_an_exec_failure() {
     let methods = vec![MethodKind::Password];
     let server = Server::start(Manners { methods, leaves_at_exec: true, ..answering() }).await;

@@ -24,6 +24,8 @@ pub(crate) struct Manners {
     pub(crate) questions: Vec<(&'static str, bool)>,
     /// Commands and their answers; any other is unknown.
     pub(crate) answers: Vec<(&'static str, String)>,
+    /// Whether it closes the connection when a password is shown.
+    pub(crate) leaves_at_login: bool,
     /// Whether it closes the connection when a command is asked for.
     pub(crate) leaves_at_exec: bool,
     /// Whether it takes one command per connection only.
@@ -90,6 +92,9 @@ impl Handler for Client {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, _user: &str, password: &str) -> Result<Auth, russh::Error> {
+        if self.manners.leaves_at_login {
+            return Err(russh::Error::Disconnect);
+        }
         Ok(if password == PASSWORD { Auth::Accept } else { Auth::reject() })
     }
 
