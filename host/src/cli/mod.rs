@@ -70,6 +70,9 @@ enum Command {
     /// Runs one policy for the daemon; not for people.
     #[command(hide = true)]
     Worker(crate::worker::Args),
+    /// The demo inside its namespaces; not for people.
+    #[command(hide = true)]
+    DemoInside(crate::demo::inside::Args),
     /// One arbiter of the demo; not for people.
     #[command(hide = true)]
     DemoArbiter(crate::demo::arbiter::Args),
@@ -99,6 +102,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::History(args) => history::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),
         Command::Worker(args) => crate::worker::run(args),
+        Command::DemoInside(args) => crate::demo::inside::run(&args),
         Command::DemoArbiter(args) => crate::demo::arbiter::run(&args),
     }
 }

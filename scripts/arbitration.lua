@@ -1,0 +1,2 @@
+-- placeholder until the arbitration rules arrive
+return {}

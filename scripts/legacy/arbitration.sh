@@ -1,0 +1,3 @@
+#!/bin/sh
+# placeholder until the arbitration rules arrive
+exit 3
