@@ -50,8 +50,8 @@ pub struct Facts<'a> {
     pub heartbeat_key: &'a str,
     /// The arbiters.
     pub arbiters: &'a [Known],
-    /// The policy.
-    pub policy: &'a Path,
+    /// The policy; `None` is the plugin beside the binary.
+    pub policy: Option<&'a Path>,
     /// Where the service leaves its traces.
     pub service: &'a Path,
 }
@@ -62,7 +62,8 @@ fn quoted(text: &str) -> String {
 }
 
 fn span(span: Duration) -> String {
-    quoted(&format!("{}ms", span.as_millis()))
+    let ms = span.as_millis();
+    quoted(&if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") })
 }
 
 /// The text of the file.
@@ -105,12 +106,15 @@ fn exclusion() -> String {
 fn watchdog(facts: &Facts<'_>) -> String {
     let mut text = format!(
         "[watchdog.heartbeat]\ninterval = {}\ntimeout = {}\nretries = {}\n\n\
-         [watchdog.failureDetection]\nisCustom = true\nscript = {}\nwaitDuration = \"8h\"\n\n\
+         [watchdog.failureDetection]\nisCustom = {}\n{}waitDuration = \"8h\"\n\n\
          [watchdog.failureDetection.threshold]\nfailover = 0.5\nadjustManaged = 0.5\nwarning = 0.7\n\n",
         span(timers::INTERVAL),
         span(timers::TIMEOUT),
         timers::RETRIES,
-        quoted(&facts.policy.to_string_lossy()),
+        facts.policy.is_some(),
+        facts
+            .policy
+            .map_or_else(String::new, |path| format!("script = {}\n", quoted(&path.to_string_lossy()))),
     );
     for arbiter in facts.arbiters {
         let (key, secret) = match &arbiter.log_in {
@@ -165,42 +169,67 @@ fn steps(service: &Path) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_file_is_toml_whatever_the_names_contain() {
-        let known = |log_in| Known {
-            address: Ipv4Addr::new(203, 0, 113, 1),
-            device: Device::Junos,
-            user: "watch".to_owned(),
-            log_in,
-            host_key: "SHA256:x".to_owned(),
-        };
-        let arbiters = [
-            known(LogIn::Password("a\"b\\".to_owned())),
-            known(LogIn::Key("-----BEGIN\nx\n-----END\n".to_owned())),
-        ];
-        let facts = Facts {
+    fn facts<'a>(arbiters: &'a [Known], policy: Option<&'a Path>, service: &'a Path) -> Facts<'a> {
+        Facts {
             names: ["a", "b"],
             addresses: [Ipv4Addr::new(192, 0, 2, 10), Ipv4Addr::new(198, 51, 100, 10)],
             index: 0,
-            heartbeat_key: "k",
-            arbiters: &arbiters,
-            policy: Path::new("/tmp/x y/\"p\".lua"),
-            service: Path::new("/tmp/x y/service"),
-        };
+            heartbeat_key: "a key of at least thirty-two bytes",
+            arbiters,
+            policy,
+            service,
+        }
+    }
+
+    fn known(last: u8, log_in: LogIn) -> Known {
+        Known {
+            address: Ipv4Addr::new(203, 0, 113, last),
+            device: Device::Junos,
+            user: "watch".to_owned(),
+            log_in,
+            host_key: format!("SHA256:{}", "x".repeat(43)),
+        }
+    }
+
+    #[test]
+    fn the_daemon_accepts_the_file_and_warns_of_nothing_but_its_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = folder.path().join("own.lua");
+        std::fs::write(&policy, "return {}").unwrap();
+        let key = super::super::arbiter::new_key().unwrap();
+        let key = key.to_openssh(russh::keys::ssh_key::LineEnding::LF).unwrap().to_string();
+        let arbiters = [
+            known(1, LogIn::Password("p".to_owned())),
+            known(2, LogIn::Key(key)),
+            known(3, LogIn::Password("p".to_owned())),
+        ];
+        let file = folder.path().join("dr-watchdog.toml");
+        std::fs::write(&file, text(&facts(&arbiters, Some(&policy), folder.path()))).unwrap();
+        let (config, warnings) = crate::config::load_file(&file).unwrap();
+        assert_eq!(config.exclusion.wait, timers::WAIT);
+        assert_eq!(config.watchdog.heartbeat.interval.duration(), timers::INTERVAL);
+        assert_eq!(config.policy.deadline, timers::POLICY_DEADLINE);
+        assert_eq!(config.role_change.be_standby.len(), timers::STEPS as usize);
+        assert_eq!(
+            warnings.len(),
+            warnings.iter().filter(|warning| warning.contains("secret")).count(),
+            "{warnings:#?}"
+        );
+    }
+
+    #[test]
+    fn the_file_is_toml_whatever_the_names_contain() {
+        let arbiters = [
+            known(1, LogIn::Password("a\"b\\".to_owned())),
+            known(2, LogIn::Key("-----BEGIN\nx\n-----END\n".to_owned())),
+        ];
+        let facts = facts(&arbiters, Some(Path::new("/tmp/x y/\"p\".lua")), Path::new("/tmp/x y/service"));
         let file: toml_edit::DocumentMut = text(&facts).parse().unwrap();
         let detection = &file["watchdog"]["failureDetection"];
         assert_eq!(detection["script"].as_str(), Some("/tmp/x y/\"p\".lua"));
         let arbiters = detection["arbiters"].as_array_of_tables().unwrap();
         assert_eq!(arbiters.get(0).unwrap()["password"].as_str(), Some("a\"b\\"));
         assert!(arbiters.get(1).unwrap()["privateKey"].as_str().unwrap().starts_with("-----BEGIN\nx"));
-        assert_eq!(
-            file["roleChange"]["beActive"].as_array_of_tables().unwrap().len(),
-            timers::STEPS as usize
-        );
-        assert_eq!(
-            file["roleChange"]["beStandby"].as_array_of_tables().unwrap().len(),
-            timers::STEPS as usize
-        );
         assert_eq!(file["core"]["peerVip"].as_str(), Some("198.51.100.10"));
     }
 }

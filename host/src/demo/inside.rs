@@ -25,9 +25,9 @@ pub struct Args {
     /// The demo's folder.
     #[arg(long)]
     pub folder: PathBuf,
-    /// The policy file.
+    /// The policy file; the plugin beside the binary if absent.
     #[arg(long)]
-    pub policy: PathBuf,
+    pub policy: Option<PathBuf>,
     /// What people should know of the policy.
     #[arg(long)]
     pub note: String,

@@ -117,7 +117,10 @@ fn start(wish: &Wish, folder: &Path, policy: &Placed) -> io::Result<()> {
     let received = SignalFd::new(&signals)?;
     ground::enter()?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("demo-inside").arg("--folder").arg(folder).arg("--policy").arg(&policy.path);
+    command.arg("demo-inside").arg("--folder").arg(folder);
+    if let Some(path) = &policy.path {
+        command.arg("--policy").arg(path);
+    }
     command.arg("--note").arg(&policy.note).stdin(Stdio::piped());
     if wish.is_json {
         command.arg("--json");

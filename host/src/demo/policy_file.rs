@@ -50,8 +50,8 @@ impl std::fmt::Display for Choice {
 /// A policy that lies where both daemons may run it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
-    /// Its absolute path.
-    pub path: PathBuf,
+    /// Its absolute path; `None` is the plugin beside the binary, which a daemon finds by itself.
+    pub path: Option<PathBuf>,
     /// What people should know of it.
     pub note: String,
 }
@@ -63,7 +63,12 @@ pub struct Placed {
 pub fn place(choice: &Choice, folder: &Path) -> io::Result<Placed> {
     fs::create_dir_all(folder)?;
     match choice {
-        Choice::Default => place_file(&default_plugin()?, folder),
+        Choice::Default => {
+            let placed = place_file(&default_plugin()?, folder)?;
+            // A copy has to be named; the plugin itself is where every daemon looks for it.
+            let path = placed.path.filter(|path| path.starts_with(folder));
+            Ok(Placed { path, note: format!("the arbitration plugin, {}", placed.note) })
+        }
         Choice::Lua => write(&folder.join("arbitration.lua"), LUA, "the shipped scripts/arbitration.lua"),
         Choice::Script => {
             write(&folder.join("arbitration.sh"), SCRIPT, "the shipped scripts/legacy/arbitration.sh")
@@ -85,7 +90,7 @@ fn default_plugin() -> io::Result<PathBuf> {
 fn write(path: &Path, text: &str, note: &str) -> io::Result<Placed> {
     fs::write(path, text)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-    Ok(Placed { path: path.to_owned(), note: note.to_owned() })
+    Ok(Placed { path: Some(path.to_owned()), note: note.to_owned() })
 }
 
 fn place_file(path: &Path, folder: &Path) -> io::Result<Placed> {
@@ -93,7 +98,7 @@ fn place_file(path: &Path, folder: &Path) -> io::Result<Placed> {
         return Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is no file", path.display())));
     }
     let Some(loose) = loose_component(path)? else {
-        return Ok(Placed { path: path.to_owned(), note: path.display().to_string() });
+        return Ok(Placed { path: Some(path.to_owned()), note: path.display().to_string() });
     };
     let name = path.file_name().unwrap_or(path.as_os_str());
     let copy = folder.join(name);
@@ -102,7 +107,7 @@ fn place_file(path: &Path, folder: &Path) -> io::Result<Placed> {
     let mode = fs::metadata(path)?.permissions().mode() & 0o755;
     fs::set_permissions(&copy, fs::Permissions::from_mode(mode | 0o400))?;
     let note = format!("a copy of {}, because others may change {}", path.display(), loose.display());
-    Ok(Placed { path: copy, note })
+    Ok(Placed { path: Some(copy), note })
 }
 
 /// The first component of the path that somebody else than root or this user may change: a root daemon would not
@@ -140,7 +145,7 @@ mod tests {
     fn a_policy_that_nobody_else_may_change_stays_where_it_is() {
         let (source, target) = (folder(), folder());
         let path = policy(source.path(), 0o755);
-        assert_eq!(place(&Choice::File(path.clone()), target.path()).unwrap().path, path);
+        assert_eq!(place(&Choice::File(path.clone()), target.path()).unwrap().path, Some(path));
     }
 
     #[test]
@@ -148,8 +153,9 @@ mod tests {
         let (source, target) = (folder(), folder());
         let path = policy(source.path(), 0o775);
         let placed = place(&Choice::File(path.clone()), target.path()).unwrap();
-        assert_eq!(placed.path, target.path().join("own.lua"));
-        assert_eq!(fs::metadata(&placed.path).unwrap().permissions().mode() & 0o777, 0o755);
+        let copy = placed.path.unwrap();
+        assert_eq!(copy, target.path().join("own.lua"));
+        assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o755);
         assert!(placed.note.contains(&format!("others may change {}", path.display())), "{}", placed.note);
 
         let path = policy(source.path(), 0o755);
@@ -170,9 +176,9 @@ mod tests {
     fn the_shipped_policies_are_written_for_their_engines() {
         let target = folder();
         for (choice, ending) in [("lua", "lua"), ("script", "sh")] {
-            let placed = place(&choice.parse().unwrap(), target.path()).unwrap();
-            assert_eq!(placed.path.extension().unwrap(), ending);
-            assert_eq!(fs::metadata(&placed.path).unwrap().permissions().mode() & 0o777, 0o755);
+            let path = place(&choice.parse().unwrap(), target.path()).unwrap().path.unwrap();
+            assert_eq!(path.extension().unwrap(), ending);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
         }
         assert_eq!("x/own.so".parse::<Choice>().unwrap(), Choice::File(PathBuf::from("x/own.so")));
     }

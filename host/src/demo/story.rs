@@ -123,11 +123,7 @@ impl Story {
     }
 
     fn start(&mut self, stage: &mut Stage, policy: &Placed) -> Result<(), StoryError> {
-        self.show(
-            "",
-            Kind::Start,
-            &format!("both sites run the policy {}: {}", policy.path.display(), policy.note),
-        )?;
+        self.show("", Kind::Start, &format!("both sites ask the policy: {}", policy.note))?;
         let key = doing("no random bytes", super::stage::random_text())?;
         let addresses = [stage.sites[0].machine.address, stage.sites[1].machine.address];
         for index in [0, 1] {
@@ -139,7 +135,7 @@ impl Story {
                 index: u8::from(index == 1),
                 heartbeat_key: &key,
                 arbiters: &stage.known,
-                policy: &policy.path,
+                policy: policy.path.as_deref(),
                 service: &service,
             });
             doing("a daemon could not be started", stage.sites[index].start(&text))?;

@@ -13,6 +13,8 @@ const WIDTH_DEFAULT: usize = 110;
 const TEXT_WIDTH_MIN: usize = 40;
 /// Columns before the text: time, two badges, actor.
 const INDENT: usize = 40;
+/// The same while nobody knows what the sites are doing.
+const INDENT_BEFORE: usize = 14;
 
 /// What kind of thing happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,17 +138,20 @@ impl Timeline {
         text: &str,
     ) -> io::Result<()> {
         let style = kind.style();
-        let lines = wrapped(text, self.width.saturating_sub(INDENT).max(TEXT_WIDTH_MIN));
+        let has_badges = !self.phases.is_empty();
+        let indent = if has_badges { INDENT } else { INDENT_BEFORE };
+        let lines = wrapped(text, self.width.saturating_sub(indent).max(TEXT_WIDTH_MIN));
         for (index, line) in lines.iter().enumerate() {
             if index == 0 {
                 let (seconds, tenths) = (at_ms / 1_000, at_ms % 1_000 / 100);
                 write!(out, "{seconds:>4}.{tenths} s  ")?;
-                for name in ["a", "b"] {
-                    self.badge(out, name)?;
+                if has_badges {
+                    self.badge(out, "a")?;
+                    self.badge(out, "b")?;
                 }
                 write!(out, "{site:>2}  ")?;
             } else {
-                write!(out, "{:INDENT$}", "")?;
+                write!(out, "{:indent$}", "")?;
             }
             writeln!(out, "{style}{line}{style:#}")?;
         }
