@@ -54,8 +54,7 @@ impl Played {
         fs::create_dir_all(&folder)
             .and_then(|()| {
                 let here = folder.display();
-                let program =
-                    format!("#!/bin/sh\nexec /bin/cat \"{here}/$1-$2$3\"\n");
+                let program = format!("#!/bin/sh\nexec /bin/cat \"{here}/$1-$2$3\"\n");
                 for command in ["jmp-dr", "dr-watchdog"] {
                     let path = folder.join(command);
                     fs::write(&path, &program)?;
