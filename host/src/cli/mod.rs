@@ -16,6 +16,8 @@ pub mod health;
 pub mod history;
 pub mod ping;
 pub mod policy;
+pub mod policy_eval;
+pub mod policy_probes;
 pub mod run;
 pub mod stop;
 pub mod toolkit;
