@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::effects::World;
 use super::health::{Beside, Problem, health};
 use super::live_network::ping_all;
-use super::{build, sections, settings};
+use super::{build, sections};
 use crate::config;
 use crate::frames::{Request, Response, ResponseError};
 
@@ -111,7 +111,7 @@ fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
     }
     let config = Rc::new(config);
     build::replace(world, core, &config)?;
-    Ok(Event::Reloaded(Box::new(settings::settings(&config))))
+    Ok(Event::Reloaded(Box::new(super::settings(&config))))
 }
 
 impl World {
