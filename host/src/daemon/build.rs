@@ -132,7 +132,7 @@ pub async fn evidence(
 ///
 /// # Errors
 /// When the default plugin is nowhere to be found.
-pub fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, policy::Failure> {
+pub(super) fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, policy::Failure> {
     let path = match &config.policy.custom {
         Some(path) => path.clone(),
         None => policy::find_default_plugin()?,
@@ -156,7 +156,7 @@ pub fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, policy:
 ///
 /// # Errors
 /// When a room cannot be built; then nothing has changed.
-pub fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Result<(), String> {
+pub(super) fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Result<(), String> {
     let spec = policy_spec(config, &world.paths).map_err(|failure| failure.message)?;
     relink(world, config).map_err(|error| config::chain(&error))?;
     if !same_arbiters(&world.config, config) {
@@ -177,7 +177,7 @@ pub fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Resul
 }
 
 /// Takes what the other site says to the core, until the link is dropped.
-pub fn listen(link: &Link, events: &mpsc::UnboundedSender<Event>) {
+pub(super) fn listen(link: &Link, events: &mpsc::UnboundedSender<Event>) {
     let (mut receiver, events) = (link.receiver(), events.clone());
     tokio::task::spawn_local(async move {
         while let Some(heard) = receiver.receive().await {

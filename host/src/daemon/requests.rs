@@ -25,7 +25,7 @@ const PING_HOSTS_MAX: usize = 1_000;
 type Reply = oneshot::Sender<Response>;
 
 /// Answers a request; what it means for the core is returned.
-pub fn handle(
+pub(super) fn handle(
     world: &mut World,
     core: &Watchdog,
     now: Now,
@@ -78,7 +78,7 @@ pub fn handle(
 }
 
 /// SIGHUP: a bad configuration keeps the running one and says so.
-pub fn reload(world: &mut World, core: &Watchdog) -> Option<Event> {
+pub(super) fn reload(world: &mut World, core: &Watchdog) -> Option<Event> {
     tracing::info!("SIGHUP received: the configuration is read again");
     reload_now(world, core).ok()
 }
