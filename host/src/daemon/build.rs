@@ -22,12 +22,17 @@ use crate::probe::ping::{PingOutcome, Pinger};
 const REPORTS_MAX: usize = 4_096;
 
 /// The arbiters room, reporting to the core.
-pub fn arbiters(config: &Config, pinger: &Arc<Pinger>, events: &mpsc::UnboundedSender<Event>) -> Rc<Arbiters> {
+pub fn arbiters(
+    config: &Config,
+    pinger: &Arc<Pinger>,
+    events: &mpsc::UnboundedSender<Event>,
+) -> Rc<Arbiters> {
     let (reports, mut waiting) = mpsc::channel(REPORTS_MAX);
     let events = events.clone();
+    let names: Vec<String> = config.arbiters.iter().map(|arbiter| arbiter.name.clone()).collect();
     tokio::task::spawn_local(async move {
         while let Some(report) = waiting.recv().await {
-            if events.send(event(report)).is_err() {
+            if events.send(event(report, &names)).is_err() {
                 return;
             }
         }
@@ -62,19 +67,20 @@ fn timers(config: &Config) -> arbiters::Settings {
     }
 }
 
-fn event(report: Report) -> Event {
+fn event(report: Report, names: &[String]) -> Event {
+    let name = |arbiter: usize| names.get(arbiter).map_or("?", String::as_str);
     match report {
         Report::Pinged { arbiter, outcome, .. } => Event::ArbiterPinged { arbiter, answer: answer(outcome) },
         Report::SweepFinished { round } => Event::SweepEnded { sweep: round },
         Report::Looked { arbiter, result, .. } => Event::ArbiterLooked { arbiter, result },
         Report::HoldOpened { arbiter } => {
-            tracing::debug!(arbiter, "a held session is open");
+            tracing::debug!(arbiter = name(arbiter), "a held session is open");
             Event::HoldChanged { arbiter, is_open: true }
         }
         // The lease will count these; in verdict mode a hold is a session at the arbiter, no more.
         Report::HoldAnswered { arbiter, .. } => Event::HoldChanged { arbiter, is_open: true },
         Report::HoldLost { arbiter, why } => {
-            tracing::warn!(arbiter, why, "a held session broke");
+            tracing::warn!(arbiter = name(arbiter), why, "a held session broke");
             Event::HoldChanged { arbiter, is_open: false }
         }
     }

@@ -26,7 +26,12 @@ pub(super) fn complete(configured: Sections, now: Now, core: &Watchdog) -> Secti
 }
 
 /// What a policy sees: the same, with the instant, the situation and the wait it is asked for.
-pub(super) fn asked(mut sections: Sections, now: Utc, situation: Situation, wait_time: Option<Utc>) -> Sections {
+pub(super) fn asked(
+    mut sections: Sections,
+    now: Utc,
+    situation: Situation,
+    wait_time: Option<Utc>,
+) -> Sections {
     if let Some(heartbeat) = sections.states.as_mut().and_then(|states| states.heartbeat.as_mut()) {
         heartbeat.service.now = Some(now);
         heartbeat.service.situation = Some(situation);
@@ -67,7 +72,8 @@ fn heartbeat(now: Now, core: &Watchdog) -> ServiceState<HeartbeatService> {
 fn arbiter_monitor(now: Now, core: &Watchdog) -> ServiceState {
     let (total, pinged) = (core.settings().arbiters.len() as u64, core.pinged());
     let is_well = core.boot_end().is_some() || core.settings().thresholds.warning.is_met_by(pinged, total);
-    let description = if is_well { String::new() } else { format!("{pinged} of {total} arbiters answer ping") };
+    let description =
+        if is_well { String::new() } else { format!("{pinged} of {total} arbiters answer ping") };
     let mut payload = Map::new();
     payload.insert("code".to_owned(), json!(i32::from(!is_well)));
     let mut service = Map::new();
