@@ -130,7 +130,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::History(args) => history::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),
         Command::Worker(args) => crate::worker::run(args),
-        Command::DemoInside(args) => crate::demo::inside::run(&args),
+        Command::DemoInside(args) => demo::run_inside(&args),
         Command::Step(args) => step::run(&args),
         Command::DemoArbiter(args) => crate::demo::arbiter::run(&args),
     }

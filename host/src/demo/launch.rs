@@ -116,7 +116,7 @@ fn start(wish: &Wish, folder: &Path, policy: &Placed) -> io::Result<()> {
     signals.thread_block()?;
     let received = SignalFd::new(&signals)?;
     ground::enter()?;
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = super::myself();
     command.arg("demo-inside").arg("--folder").arg(folder);
     if let Some(path) = &policy.path {
         command.arg("--policy").arg(path);

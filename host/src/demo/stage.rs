@@ -127,7 +127,7 @@ impl Stage {
 
     /// The site whose service runs; `None` if none or both do.
     pub fn serving(&self) -> Option<&'static str> {
-        let mut serving = self.sites.iter().filter(|site| site.served().since.is_some());
+        let mut serving = self.sites.iter().filter(|site| site.served().since_us.is_some());
         serving.next().filter(|_| serving.next().is_none()).map(|site| site.name)
     }
 
@@ -193,7 +193,7 @@ fn start_arbiter(
     let address = machine.address;
     let log = folder.join(format!("arbiter-{name}.log"));
     let begin = || {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = super::myself();
         command
             .arg("demo-arbiter")
             .args(["--listen", &SocketAddr::from((address, SSH_PORT)).to_string()])

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::configuration::{self, Facts};
 use super::ground;
-use super::measure::Marks;
+use super::measure::{Clock, Marks};
 use super::policy_file::Placed;
 use super::stage::Stage;
 use super::summary::Outcome;
@@ -79,8 +79,8 @@ pub struct Story {
 
 impl Story {
     /// A story that has not begun.
-    pub fn new(timeline: Timeline, stop: Arc<AtomicBool>) -> Self {
-        Self { timeline, stop, marks: Marks::default(), outcome: Outcome::default() }
+    pub fn new(timeline: Timeline, clock: Clock, stop: Arc<AtomicBool>) -> Self {
+        Self { timeline, stop, marks: Marks::new(clock), outcome: Outcome::default() }
     }
 
     /// Tells it, and says how it ended. Whatever happens, the daemons are ended.
