@@ -126,7 +126,7 @@ fn facts(report: &Value, wants_sessions: bool) -> Vec<String> {
 
 fn table(report: &Value, wants_sessions: bool) {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(match wants_sessions {
         true => ["arbiter", "ssh", "managed", "sessions", "absent since / why not"],
         false => ["arbiter", "ping", "rtt", "last good", "why not"],
@@ -156,7 +156,9 @@ fn table(report: &Value, wants_sessions: bool) {
     output::line(&table.to_string());
     let (total, reachable) = (&report["total"], &report["reachable"]);
     output::line(&match wants_sessions {
-        true => format!("{reachable} of {total} reached by SSH, {} managed by the other site", report["managed"]),
+        true => {
+            format!("{reachable} of {total} reached by SSH, {} managed by the other site", report["managed"])
+        }
         false if report["warning"] == true => {
             format!("{reachable} of {total} answer: below the warning threshold")
         }

@@ -21,6 +21,8 @@ pub mod history;
 pub mod output;
 pub mod ping;
 pub mod policy;
+pub mod policy_eval;
+pub mod policy_probes;
 pub mod run;
 pub mod spelling;
 pub mod step;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::effects::World;
 use super::health::{Beside, Problem, health};
 use super::live_network::ping_all;
-use super::{build, sections, settings};
+use super::{build, sections};
 use crate::config;
 use crate::frames::{Request, Response, ResponseError};
 
@@ -25,7 +25,7 @@ const PING_HOSTS_MAX: usize = 1_000;
 type Reply = oneshot::Sender<Response>;
 
 /// Answers a request; what it means for the core is returned.
-pub fn handle(
+pub(super) fn handle(
     world: &mut World,
     core: &Watchdog,
     now: Now,
@@ -78,7 +78,7 @@ pub fn handle(
 }
 
 /// SIGHUP: a bad configuration keeps the running one and says so.
-pub fn reload(world: &mut World, core: &Watchdog) -> Option<Event> {
+pub(super) fn reload(world: &mut World, core: &Watchdog) -> Option<Event> {
     tracing::info!("SIGHUP received: the configuration is read again");
     reload_now(world, core).ok()
 }
@@ -100,18 +100,23 @@ fn reload_now(world: &mut World, core: &Watchdog) -> Result<Event, String> {
 
 fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
     if !matches!(core.phase(), Phase::Standby | Phase::Active | Phase::Standalone) {
-        return Err(format!("a role change is running ({}); reload again when it is over", core.phase().word()));
+        return Err(format!(
+            "a role change is running ({}); reload again when it is over",
+            core.phase().word()
+        ));
     }
     let (config, warnings) = config::load(&world.paths).map_err(|errors| errors.to_string())?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     if config.site.index != world.config.site.index || config.site.name != world.config.site.name {
-        return Err("site.name and site.index identify this site; change them with the watchdog stopped".to_owned());
+        return Err(
+            "site.name and site.index identify this site; change them with the watchdog stopped".to_owned()
+        );
     }
     let config = Rc::new(config);
     build::replace(world, core, &config)?;
-    Ok(Event::Reloaded(Box::new(settings::settings(&config))))
+    Ok(Event::Reloaded(Box::new(super::settings(&config))))
 }
 
 impl World {
@@ -178,7 +183,8 @@ fn automatic_failover(params: &Value) -> Result<Event, ResponseError> {
         return Ok(Event::OperatorEnabled);
     }
     let disable = params.get("disable").and_then(Value::as_object);
-    let disable = disable.ok_or_else(|| error("badRequest", "expected {\"enable\": true} or {\"disable\": {…}}"))?;
+    let disable =
+        disable.ok_or_else(|| error("badRequest", "expected {\"enable\": true} or {\"disable\": {…}}"))?;
     let text = |key: &str| disable.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let span = match disable.get("seconds") {
         None | Some(Value::Null) => None,

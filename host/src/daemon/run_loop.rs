@@ -18,7 +18,7 @@ use crate::frames::{Request, Response};
 
 /// Everything that can wake the loop.
 #[derive(Debug)]
-pub struct Inbox {
+pub(super) struct Inbox {
     /// What tasks report to the core.
     pub events: mpsc::UnboundedReceiver<Event>,
     /// Answers of the policy.
@@ -32,7 +32,8 @@ pub struct Inbox {
 /// Reads both clocks. CLOCK_BOOTTIME goes on in suspend.
 pub fn now() -> Now {
     let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let us = u64::try_from(boot.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000;
+    let us = u64::try_from(boot.tv_sec).unwrap_or(0) * 1_000_000
+        + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000;
     let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Now {
         mono: Moment::from_us(us),
@@ -44,7 +45,7 @@ pub fn now() -> Now {
 ///
 /// # Errors
 /// When signals cannot be received.
-pub async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) -> std::io::Result<()> {
+pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
