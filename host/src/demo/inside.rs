@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
+
 use super::ground;
 use super::measure::Clock;
 use super::policy_file::Placed;
@@ -70,6 +72,8 @@ pub fn run(args: &Args, clock: Clock) -> ExitCode {
 }
 
 fn prepare(stop: &Arc<AtomicBool>) -> io::Result<()> {
+    // The process outside holds signals back, and what it starts inherits that; a daemon must hear them.
+    SigSet::all().thread_unblock()?;
     ground::settle()?;
     let stop = Arc::clone(stop);
     std::thread::Builder::new().name("end of input".to_owned()).spawn(move || {

@@ -44,11 +44,6 @@ impl Marks {
         self.cut_us = Some((self.clock)().mono.us());
     }
 
-    /// The verdict that made b active.
-    pub const fn verdict(&self) -> Option<&Value> {
-        self.verdict.as_ref()
-    }
-
     /// Takes a history record; only those of site b after the cut matter here.
     pub fn record(&mut self, site: &str, record: &Value) {
         let at = |key: &str| record[key].as_u64();
@@ -89,6 +84,7 @@ impl Marks {
     /// Writes what was measured.
     pub fn write(&self, stage: &Stage, outcome: &mut Outcome) {
         let ms = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?) / 1_000);
+        outcome.verdict.clone_from(&self.verdict);
         outcome.cut_to_lost_ms = ms(self.cut_us, self.lost_us);
         outcome.lost_to_verdict_ms = ms(self.lost_us, self.verdict_us);
         outcome.verdict_to_active_ms = ms(self.verdict_us, self.active_us);
@@ -158,6 +154,6 @@ mod tests {
             (marks.lost_us, marks.verdict_us, marks.active_us),
             (Some(2_000), Some(3_000), Some(2_001))
         );
-        assert_eq!(marks.verdict().unwrap()["n"], 3_000);
+        assert_eq!(marks.verdict.unwrap()["n"], 3_000);
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -123,9 +123,11 @@ impl Site {
 
     /// When the service began and ended; both from the files that the steps wrote.
     pub fn served(&self) -> Served {
-        let written =
-            |name: &str| fs::metadata(self.service().join(name)).and_then(|file| file.modified()).ok();
-        Served { since: written("serving"), until: written("stopped") }
+        let written_us = |name: &str| {
+            let file = fs::metadata(self.service().join(name)).ok()?;
+            Some(file.mtime() * 1_000_000 + file.mtime_nsec() / 1_000)
+        };
+        Served { since_us: written_us("serving"), until_us: written_us("stopped") }
     }
 
     /// Fails if the daemon has ended; the sentence shows the end of its log.
