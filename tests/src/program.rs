@@ -1,4 +1,4 @@
-//! The built program, the repository around it, and one run of a command with a limit.
+//! The built program: where it lies in the repository, one run of it with a limit.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
