@@ -1,5 +1,7 @@
 //! The heartbeat round: one ping and its retries, then the other load-balancer nodes (`domain.md` 3.1).
 
+use std::time::Duration;
+
 use crate::effect::{Effect, PingTargets};
 use crate::settings::Heartbeat;
 use crate::time::Moment;
@@ -21,6 +23,10 @@ pub enum Reach {
     },
 }
 
+/// A try that was found late by no more than this takes the lateness off the next one, so that five timers of a
+/// round do not add up five roundings; one that is later was paused, and the next try gets its full time.
+const LATENESS_ABSORBED_MAX: Duration = Duration::from_millis(20);
+
 /// Where the current round is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -38,6 +44,8 @@ pub struct Rounds {
     next: Moment,
     /// Id of the ping that is awaited.
     ping: u64,
+    /// When that ping is over if nothing answers.
+    ping_until: Moment,
     /// When the other site was last heard by a signed heartbeat.
     heard: Option<Moment>,
     /// What the rounds have found so far.
@@ -58,7 +66,7 @@ pub enum Step {
 impl Rounds {
     /// The first round is due at once.
     pub const fn new(now: Moment) -> Self {
-        Self { stage: Stage::Resting, started: now, next: now, ping: 0, heard: None, reach: Reach::Unknown }
+        Self { stage: Stage::Resting, started: now, next: now, ping: 0, ping_until: now, heard: None, reach: Reach::Unknown }
     }
 
     /// When the next round is due; `None` while one runs.
@@ -80,12 +88,17 @@ impl Rounds {
         self.started = now;
         self.next = now.plus(heartbeat.interval);
         self.stage = Stage::Vip { tries_left: heartbeat.tries.saturating_sub(1) };
-        self.ping_vip(heartbeat)
+        self.ping_until = now;
+        self.ping_vip(now, heartbeat)
     }
 
-    fn ping_vip(&mut self, heartbeat: &Heartbeat) -> Effect {
+    fn ping_vip(&mut self, now: Moment, heartbeat: &Heartbeat) -> Effect {
+        let late = now.since(self.ping_until);
+        let begun = if late <= LATENESS_ABSORBED_MAX { self.ping_until } else { now };
+        self.ping_until = begun.plus(heartbeat.timeout);
         self.ping += 1;
-        Effect::PingPeer { ping: self.ping, targets: PingTargets::Vip, timeout: heartbeat.timeout, tries: 1 }
+        let timeout = self.ping_until.since(now);
+        Effect::PingPeer { ping: self.ping, targets: PingTargets::Vip, timeout, tries: 1 }
     }
 
     /// Takes the end of a ping.
@@ -119,7 +132,7 @@ impl Rounds {
             Stage::Vip { tries_left: 0 } | Stage::Nodes => self.missed(now),
             Stage::Vip { tries_left } => {
                 self.stage = Stage::Vip { tries_left: tries_left - 1 };
-                Step::Next(Box::new(self.ping_vip(heartbeat)))
+                Step::Next(Box::new(self.ping_vip(now, heartbeat)))
             }
         }
     }
@@ -151,7 +164,7 @@ impl Rounds {
     }
 
     /// How long ago a signed heartbeat was heard.
-    pub fn heard_within(&self, now: Moment, span: std::time::Duration) -> bool {
+    pub fn heard_within(&self, now: Moment, span: Duration) -> bool {
         self.heard.is_some_and(|heard| now.since(heard) <= span)
     }
 }
@@ -159,7 +172,6 @@ impl Rounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const HEARTBEAT: Heartbeat =
         Heartbeat { interval: Duration::from_secs(30), timeout: Duration::from_secs(5), tries: 5 };
@@ -184,6 +196,25 @@ mod tests {
         assert_eq!(miss(&mut rounds, 25, false), Step::Over);
         assert_eq!(rounds.reach, Reach::Lost { since: at(25) });
         assert_eq!(rounds.due(), Some(at(30)));
+    }
+
+    #[test]
+    fn a_late_timer_does_not_make_the_round_longer_and_a_pause_does_not_make_a_try_shorter() {
+        let mut rounds = Rounds::new(at(0));
+        rounds.begin(at(0), &HEARTBEAT);
+        let timeout_after = |rounds: &mut Rounds, ms: u64| {
+            let now = Moment::from_us(ms * 1_000);
+            match rounds.ping_ended(now, rounds.ping, false, &HEARTBEAT, false) {
+                Step::Next(effect) => match *effect {
+                    Effect::PingPeer { timeout, .. } => timeout,
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(timeout_after(&mut rounds, 5_002), Duration::from_millis(4_998));
+        assert_eq!(timeout_after(&mut rounds, 10_001), Duration::from_millis(4_999));
+        assert_eq!(timeout_after(&mut rounds, 45_000), Duration::from_secs(5), "the program was paused");
     }
 
     #[test]

@@ -1,17 +1,173 @@
-//! `arbiters`: to be written.
+//! `arbiters`: what is seen at the arbiters from here.
 
 use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
 
-use super::{Globals, exit};
+use comfy_table::{Table, presets};
+use dr_watchdog_core::durable::Found;
+use dr_watchdog_core::evidence::Evidence;
+use serde_json::{Value, json};
+
+use super::client::{self, ClientError};
+use super::{Globals, exit, output};
+use crate::config;
+use crate::daemon;
+use crate::daemon::state_file::StateFile;
+use crate::paths::Paths;
+use crate::probe::ping::Pinger;
 
 /// Arguments of `arbiters`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
-    /// placeholder
-    Placeholder,
+    /// Which arbiters answer ping.
+    Ping(Form),
+    /// Which arbiters the other site manages, by the sessions they hold with it.
+    Sessions(Form),
+}
+
+/// How the answer is printed.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Form {
+    /// Print one line of JSON; it is a valid probes file of `policy eval`.
+    #[arg(long, conflicts_with = "text")]
+    json: bool,
+    /// Print one fact a line, for scripts.
+    #[arg(long)]
+    text: bool,
 }
 
 /// Runs the command.
-pub fn run(_globals: &Globals, _args: Args) -> ExitCode {
-    exit::code(exit::USAGE)
+pub fn run(globals: &Globals, args: Args) -> ExitCode {
+    let (wants_sessions, form) = match args {
+        Args::Ping(form) => (false, form),
+        Args::Sessions(form) => (true, form),
+    };
+    let report = match report(&globals.paths(), wants_sessions) {
+        Ok(report) => report,
+        Err(code) => return code,
+    };
+    match (form.json, form.text) {
+        (true, _) => output::json(&report),
+        (_, true) => facts(&report, wants_sessions).iter().for_each(|line| output::line(line)),
+        (false, false) => table(&report, wants_sessions),
+    }
+    exit::code(exit::OK)
+}
+
+/// From the policy's runner, from the daemon, or by looking ourselves.
+fn report(paths: &Paths, wants_sessions: bool) -> Result<Value, ExitCode> {
+    let method = if wants_sessions { "arbiters.sessions" } else { "arbiters.ping" };
+    let socket = client::script_socket();
+    match client::ask(socket.as_deref().unwrap_or(&paths.socket), method, json!({})) {
+        Ok(report) => Ok(report),
+        Err(ClientError::Down(_)) if socket.is_none() => look(paths, wants_sessions),
+        Err(error) => Err(output::no_answer(&error)),
+    }
+}
+
+fn look(paths: &Paths, wants_sessions: bool) -> Result<Value, ExitCode> {
+    let failed = |message: String, status: u8| {
+        output::failed(&message);
+        exit::code(status)
+    };
+    let (config, _) = config::load(paths).map_err(|errors| failed(errors.to_string(), exit::USAGE))?;
+    let role = match StateFile::new(paths.state_file.clone()).read() {
+        Found::Good(durable) => durable.role,
+        Found::Absent => config.site.initial_role,
+        Found::Bad(_) => dr_watchdog_sdk::Role::Standby,
+    };
+    let (runtime, local) = super::runtime().map_err(|error| failed(error.to_string(), exit::FAILED))?;
+    local.block_on(&runtime, async {
+        let pinger = Pinger::open(config.site.source_address)
+            .await
+            .map_err(|error| failed(config::chain(&error), exit::FORBIDDEN))?;
+        let (events, _unheard) = tokio::sync::mpsc::unbounded_channel();
+        let settings = daemon::settings(&config);
+        let arbiters = daemon::build_arbiters(&Rc::new(config), &Arc::new(pinger), &events);
+        let nothing = Evidence::default();
+        let seen = daemon::evidence(&arbiters, &settings, daemon::now(), wants_sessions, &nothing).await;
+        arbiters.shutdown().await;
+        Ok(match wants_sessions {
+            true => json!(seen.sessions_report(role)),
+            false => json!(seen.ping_report(role, settings.thresholds.warning)),
+        })
+    })
+}
+
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn facts(report: &Value, wants_sessions: bool) -> Vec<String> {
+    let counts: &[&str] = match wants_sessions {
+        true => &["role", "total", "reachable", "managed"],
+        false => &["role", "total", "reachable", "warning"],
+    };
+    let mut lines: Vec<String> = counts.iter().map(|key| format!("{key} {}", word(&report[*key]))).collect();
+    for (name, seen) in report["arbiters"].as_object().into_iter().flatten() {
+        lines.push(match (wants_sessions, seen["ping"] == true) {
+            (true, _) => {
+                format!("arbiter {name} ssh {} managed {}", word(&seen["ssh"]), seen["managed"] == true)
+            }
+            (false, true) => format!("arbiter {name} ping true {}", word(&seen["rttMs"])),
+            (false, false) => {
+                let why = word(&seen["why"]);
+                format!("arbiter {name} ping false {}", if why.is_empty() { "timeout" } else { &why })
+            }
+        });
+    }
+    lines
+}
+
+fn table(report: &Value, wants_sessions: bool) {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(match wants_sessions {
+        true => ["arbiter", "ssh", "managed", "sessions", "absent since / why not"],
+        false => ["arbiter", "ping", "rtt", "last good", "why not"],
+    });
+    for (name, seen) in report["arbiters"].as_object().into_iter().flatten() {
+        let why_not = match seen["absentSince"].as_str() {
+            Some(since) => since.to_owned(),
+            None => word(&seen["sshError"]),
+        };
+        table.add_row(match wants_sessions {
+            true => [
+                name.clone(),
+                word(&seen["ssh"]),
+                if seen["managed"] == true { "yes" } else { "no" }.to_owned(),
+                sessions(&seen["sessions"]),
+                why_not,
+            ],
+            false => [
+                name.clone(),
+                if seen["ping"] == true { "answers" } else { "silent" }.to_owned(),
+                seen["rttMs"].as_f64().map(|rtt| format!("{rtt:.1} ms")).unwrap_or_default(),
+                word(&seen["lastGood"]),
+                word(&seen["why"]),
+            ],
+        });
+    }
+    output::line(&table.to_string());
+    let (total, reachable) = (&report["total"], &report["reachable"]);
+    output::line(&match wants_sessions {
+        true => format!("{reachable} of {total} reached by SSH, {} managed by the other site", report["managed"]),
+        false if report["warning"] == true => {
+            format!("{reachable} of {total} answer: below the warning threshold")
+        }
+        false => format!("{reachable} of {total} answer"),
+    });
+}
+
+fn sessions(list: &Value) -> String {
+    let shown = list.as_array().into_iter().flatten().map(|session| match session["ageMs"].as_u64() {
+        Some(age_ms) => format!("{} ({} s)", word(&session["from"]), age_ms / 1_000),
+        None => word(&session["from"]),
+    });
+    shown.collect::<Vec<_>>().join("\n")
 }

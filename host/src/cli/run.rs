@@ -1,14 +1,32 @@
-//! `run`: to be written.
+//! `run`: the watchdog in the foreground.
 
 use std::process::ExitCode;
 
-use super::{Globals, exit};
+use super::{Globals, exit, output};
+use crate::daemon::{self, DaemonError, lock::LockError};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
 /// Runs the command.
-pub fn run(_globals: &Globals, _args: Args) -> ExitCode {
-    exit::code(exit::USAGE)
+pub fn run(globals: &Globals, _args: Args) -> ExitCode {
+    daemon::logging::start();
+    let result = match super::runtime() {
+        Ok((runtime, local)) => local.block_on(&runtime, daemon::run(globals.paths())),
+        Err(error) => Err(DaemonError::Loop(error)),
+    };
+    let Err(error) = result else { return exit::code(exit::OK) };
+    output::failed(&crate::config::chain(&error));
+    exit::code(match error {
+        DaemonError::Config(_) => exit::USAGE,
+        DaemonError::Lock(LockError::Held { .. }) => exit::ALREADY_RUNNING,
+        DaemonError::Ping(_) => exit::FORBIDDEN,
+        DaemonError::Lock(LockError::Io(..))
+        | DaemonError::Files { .. }
+        | DaemonError::History(_)
+        | DaemonError::Peer(_)
+        | DaemonError::Policy(_)
+        | DaemonError::Loop(_) => exit::DAEMON_FAILED,
+    })
 }

@@ -11,8 +11,10 @@ use tokio::sync::mpsc;
 
 use super::effects::World;
 use crate::arbiters::{self, Arbiters, Report, Target};
-use crate::config::{Config, model};
+use crate::config::{self, Config, model};
 use crate::paths::Paths;
+use crate::peer::PeerError;
+use crate::peer::link::Link;
 use crate::policy::{self, Permissions, PolicySpec};
 use crate::probe::ping::{PingOutcome, Pinger};
 
@@ -156,11 +158,17 @@ pub fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, policy:
 /// When a room cannot be built; then nothing has changed.
 pub fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Result<(), String> {
     let spec = policy_spec(config, &world.paths).map_err(|failure| failure.message)?;
-    let link = match super::open_link(config) {
-        // The port is still bound by the running link when nothing about it changed.
-        _ if super::same_link(&world.config, config) => None,
-        opened => Some(opened?),
-    };
+    if !same_link(&world.config, config) {
+        // The old one goes first: the new one wants its port.
+        world.link = None;
+        world.link = match listen(config, &world.events) {
+            Ok(link) => link,
+            Err(error) => {
+                world.link = listen(&world.config, &world.events).map_err(|again| config::chain(&again))?;
+                return Err(config::chain(&error));
+            }
+        };
+    }
     if !same_arbiters(&world.config, config) {
         let replaced = arbiters(config, &world.pinger, &world.events);
         let old = std::mem::replace(&mut world.arbiters, replaced);
@@ -173,22 +181,62 @@ pub fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Resul
             world.arbiters.start_looking();
         }
     }
-    if let Some(link) = link {
-        world.link = link;
-        world.listen();
-    }
     world.config = Rc::clone(config);
     world.desk.load(spec, World::network(config, &world.pinger, &world.arbiters));
     Ok(())
 }
 
+/// The signed heartbeat, both ways.
+#[derive(Debug)]
+pub struct Listening {
+    /// Sends.
+    pub link: Rc<Link>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Opens the signed heartbeat; `None` without a key.
+///
+/// # Errors
+/// When its port cannot be bound.
+pub fn listen(
+    config: &Config,
+    events: &mpsc::UnboundedSender<Event>,
+) -> Result<Option<Listening>, PeerError> {
+    let Some(link) = Link::open(config)? else { return Ok(None) };
+    let link = Rc::new(link);
+    let (receiver, events) = (Rc::clone(&link), events.clone());
+    let task = tokio::task::spawn_local(async move {
+        loop {
+            let heard = receiver.receive().await;
+            if events.send(Event::HeartbeatHeard(heard.beat(super::now().wall))).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(Some(Listening { link, task }))
+}
+
+fn same_link(old: &Config, new: &Config) -> bool {
+    let key = |config: &Config| config.peer.heartbeat_key.as_ref().map(exposed);
+    let same_peer = (&old.core.peer_vip, &old.core.peer_load_balancer_nodes, old.peer.heartbeat_port)
+        == (&new.core.peer_vip, &new.core.peer_load_balancer_nodes, new.peer.heartbeat_port);
+    same_peer && old.site.source_address == new.site.source_address && key(old) == key(new)
+}
+
+fn exposed(secret: &secrecy::SecretString) -> String {
+    use secrecy::ExposeSecret;
+    secret.expose_secret().to_owned()
+}
+
 fn same_arbiters(old: &Config, new: &Config) -> bool {
-    // Secrets have no equality on purpose; what identifies an arbiter and how it is asked is compared, and a new
-    // password is read again with the next connection only after a restart of the room.
-    let secret = |secret: &Option<secrecy::SecretString>| {
-        use secrecy::ExposeSecret;
-        secret.as_ref().map(|secret| secret.expose_secret().to_owned())
-    };
+    // Secrets have no equality on purpose, so that nobody compares them by accident.
+    let secret = |secret: &Option<secrecy::SecretString>| secret.as_ref().map(exposed);
     let same = |a: &model::Arbiter, b: &model::Arbiter| {
         (&a.name, &a.host, a.port, &a.username, a.kind, &a.host_key)
             == (&b.name, &b.host, b.port, &b.username, b.kind, &b.host_key)

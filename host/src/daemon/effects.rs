@@ -10,6 +10,7 @@ use dr_watchdog_sdk::Context;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::build::Listening;
 use super::health::Problem;
 use super::history::History;
 use super::live_network::LiveNetwork;
@@ -20,7 +21,6 @@ use super::{records, sections, settings};
 use crate::arbiters::Arbiters;
 use crate::config::{self, Config};
 use crate::paths::Paths;
-use crate::peer::link::Link;
 use crate::policy::Question;
 use crate::probe::ping::Pinger;
 
@@ -31,7 +31,7 @@ pub struct World {
     pub(super) config: Rc<Config>,
     pub(super) arbiters: Rc<Arbiters>,
     pub(super) pinger: Arc<Pinger>,
-    pub(super) link: Option<Link>,
+    pub(super) link: Option<Listening>,
     pub(super) desk: Desk,
     pub(super) steps: Steps,
     pub(super) state_file: StateFile,
@@ -41,12 +41,48 @@ pub struct World {
     pub(super) open: BTreeMap<u64, records::Asked>,
     pub(super) last_decision: Option<Value>,
     pub(super) problems: BTreeMap<Trigger, Problem>,
-    pub(super) notices: Vec<Value>,
-    pub(super) shown: Value,
+    /// Why the configuration on disk is not the running one, if it is not.
+    pub(super) reload_problem: Option<Problem>,
+    /// The states as they were last written, without their instants.
+    shown: Value,
     pub(super) is_ending: bool,
 }
 
 impl World {
+    /// Everything the daemon can do, at its start.
+    #[expect(clippy::too_many_arguments, reason = "a list of rooms, built in one place")]
+    pub(super) fn new(
+        paths: Paths,
+        config: Rc<Config>,
+        arbiters: Rc<Arbiters>,
+        pinger: Arc<Pinger>,
+        link: Option<Listening>,
+        desk: Desk,
+        steps: Steps,
+        state_file: StateFile,
+        history: History,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Self {
+        Self {
+            paths,
+            config,
+            arbiters,
+            pinger,
+            link,
+            desk,
+            steps,
+            state_file,
+            history,
+            events,
+            open: BTreeMap::new(),
+            last_decision: None,
+            problems: BTreeMap::new(),
+            reload_problem: None,
+            shown: Value::Null,
+            is_ending: false,
+        }
+    }
+
     /// Whether a request ended the daemon.
     pub const fn is_ending(&self) -> bool {
         self.is_ending
@@ -179,8 +215,8 @@ impl World {
     }
 
     fn send_heartbeat(&mut self, core: &Watchdog) {
-        if let Some(link) = &mut self.link {
-            link.send(core.phase(), core.epoch(), core.automatic().is_on());
+        if let Some(listening) = &self.link {
+            listening.link.send(core.phase(), core.epoch(), core.automatic().is_on());
         }
     }
 

@@ -141,7 +141,7 @@ fn takeover(now: Now, core: &Watchdog, config: &Config) -> Value {
 }
 
 /// In `verdict` mode there is neither lease nor guard.
-fn exclusion(config: &Config) -> Value {
+pub fn exclusion(config: &Config) -> Value {
     let exclusion = &config.exclusion;
     json!({
         "mode": "verdict",

@@ -1,1 +1,160 @@
-//! The daemon: the run loop with everything it performs.
+//! The daemon: builds the rooms in a visible order, then turns the run loop.
+
+pub mod control;
+pub mod health;
+pub mod history;
+pub mod lock;
+pub mod logging;
+pub mod state_file;
+pub mod steps;
+
+mod build;
+mod effects;
+mod live_network;
+mod peer_ping;
+mod policy_desk;
+mod records;
+mod requests;
+mod run_loop;
+mod sections;
+mod settings;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use dr_watchdog_core::Watchdog;
+use dr_watchdog_core::durable::Found;
+use tokio::sync::mpsc;
+
+pub use build::{arbiters as build_arbiters, evidence};
+pub use live_network::ping_all;
+pub use run_loop::now;
+pub use settings::settings;
+
+use crate::config::{self, Config, ConfigErrors};
+use crate::paths::Paths;
+use crate::peer::PeerError;
+use crate::policy::Failure;
+use crate::probe::ping::{PingError, Pinger};
+use effects::World;
+use history::{History, HistoryError};
+use lock::{Lock, LockError};
+use policy_desk::Desk;
+use run_loop::Inbox;
+use state_file::StateFile;
+use steps::Steps;
+
+/// The kernel's name for this boot: another one after every reboot.
+const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Why the daemon did not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// Another daemon runs here, or the lock cannot be taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file or folder cannot be used.
+    #[error("{} cannot be {doing}", .path.display())]
+    Files {
+        /// Which one.
+        path: PathBuf,
+        /// What we were doing with it.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// Nothing can be pinged.
+    #[error("arbiters and the other site cannot be pinged")]
+    Ping(#[source] PingError),
+    /// The signed heartbeat cannot be sent.
+    #[error("the signed heartbeat cannot be exchanged")]
+    Peer(#[source] PeerError),
+    /// The default policy is missing.
+    #[error("{0}")]
+    Policy(Failure),
+    /// The run loop failed.
+    #[error("the run loop failed")]
+    Loop(#[source] io::Error),
+}
+
+/// Runs the daemon until it is told to end.
+///
+/// # Errors
+/// See [`DaemonError`].
+pub async fn run(paths: Paths) -> Result<(), DaemonError> {
+    let (config, warnings) = config::load(&paths)?;
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    make_folders(&paths)?;
+    let _lock = Lock::take(&paths.pid_file)?;
+    let (world, inbox) = build(paths, Rc::new(config)).await?;
+    let core = boot(&world)?;
+    tracing::info!(
+        site = world.config.site.name,
+        role = core.role().word(),
+        epoch = core.epoch(),
+        "the watchdog of this site runs"
+    );
+    let result = run_loop::run(core, world, inbox).await;
+    result.map_err(DaemonError::Loop)
+}
+
+fn files(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
+    let path = path.to_owned();
+    move |source| DaemonError::Files { path, doing, source }
+}
+
+fn make_folders(paths: &Paths) -> Result<(), DaemonError> {
+    // The run folder holds the links that a script's PATH begins with, so the script's own user must get through.
+    for (folder, mode) in [(&paths.state_dir, 0o700), (&paths.run_dir, 0o755)] {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
+        let made = made.and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(mode)));
+        made.map_err(files(folder, "made"))?;
+    }
+    Ok(())
+}
+
+async fn build(paths: Paths, config: Rc<Config>) -> Result<(World, Inbox), DaemonError> {
+    let history = History::open(&paths.history_file)?;
+    let pinger = Pinger::open(config.site.source_address).await.map_err(DaemonError::Ping)?;
+    let pinger = Arc::new(pinger);
+    let (events, heard) = mpsc::unbounded_channel();
+    let arbiters = build::arbiters(&config, &pinger, &events);
+    let spec = build::policy_spec(&config, &paths).map_err(DaemonError::Policy)?;
+    let (answers, answered) = mpsc::unbounded_channel();
+    let desk = Desk::open(spec, World::network(&config, &pinger, &arbiters), answers);
+    let (ends, ended) = mpsc::unbounded_channel();
+    let listener = control::bind(&paths.socket).map_err(files(&paths.socket, "made"))?;
+    let (requests, asked) = mpsc::channel(control::REQUESTS_MAX);
+    tokio::spawn(control::serve(listener, requests));
+    let link = build::listen(&config, &events).map_err(DaemonError::Peer)?;
+    let steps = Steps::new(steps::launcher(), ends);
+    let state_file = StateFile::new(paths.state_file.clone());
+    let world = World::new(paths, config, arbiters, pinger, link, desk, steps, state_file, history, events);
+    Ok((world, Inbox { events: heard, answers: answered, steps: ended, requests: asked }))
+}
+
+fn boot(world: &World) -> Result<Watchdog, DaemonError> {
+    let boot_id_file = Path::new(BOOT_ID_FILE);
+    let boot_id = fs::read_to_string(boot_id_file).map_err(files(boot_id_file, "read"))?;
+    let found = world.state_file.read();
+    if let Found::Bad(why) = &found {
+        match world.state_file.set_aside() {
+            Ok(aside) => tracing::error!("{why}; a copy is kept as {}", aside.display()),
+            Err(error) => tracing::error!(%error, "{why}; it could not be copied aside"),
+        }
+    }
+    Ok(Watchdog::boot(now(), settings(&world.config), boot_id.trim(), found))
+}

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::probe::ping::{PingOutcome, Pinger};
 use crate::probe::resolve;
+
+/// The same limit as the core's for the tries of a round.
+const LATENESS_ABSORBED_MAX: Duration = Duration::from_millis(20);
 
 /// Whether any host answers any of so many tries.
 pub async fn any_answers(pinger: &Pinger, hosts: Vec<String>, timeout: Duration, tries: u32) -> bool {
@@ -13,8 +17,13 @@ pub async fn any_answers(pinger: &Pinger, hosts: Vec<String>, timeout: Duration,
     for host in hosts {
         let pinger = pinger.clone();
         running.spawn(async move {
+            let mut until = Instant::now();
             for _ in 0..tries {
-                if answers(&pinger, &host, timeout).await {
+                let now = Instant::now();
+                // Lateness of timers is absorbed; a pause of the program is not, or a try would get no time at all.
+                let begun = if now.duration_since(until) <= LATENESS_ABSORBED_MAX { until } else { now };
+                until = begun + timeout;
+                if answers(&pinger, &host, until).await {
                     return true;
                 }
             }
@@ -33,8 +42,8 @@ pub async fn any_answers(pinger: &Pinger, hosts: Vec<String>, timeout: Duration,
 
 /// A try lasts its whole timeout even if it fails at once: the retries are there to bridge time, and five refusals
 /// within a millisecond bridge none.
-async fn answers(pinger: &Pinger, host: &str, timeout: Duration) -> bool {
-    let begun = tokio::time::Instant::now();
+async fn answers(pinger: &Pinger, host: &str, until: Instant) -> bool {
+    let timeout = until.saturating_duration_since(Instant::now());
     let why = match resolve::resolve(host, timeout).await {
         Ok(address) => match pinger.ping(address, timeout).await {
             PingOutcome::Answered { .. } => return true,
@@ -44,6 +53,6 @@ async fn answers(pinger: &Pinger, host: &str, timeout: Duration) -> bool {
         Err(why) => why.to_string(),
     };
     tracing::debug!(host, why, "the other site could not be pinged");
-    tokio::time::sleep_until(begun + timeout).await;
+    tokio::time::sleep_until(until).await;
     false
 }

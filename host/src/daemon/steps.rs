@@ -1,5 +1,6 @@
 //! The steps of a role change: a program each, with a deadline, in a process group of its own.
 
+use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub struct StepEnd {
 /// Runs one step at a time.
 #[derive(Debug)]
 pub struct Steps {
+    launcher: Vec<OsString>,
     ends: mpsc::UnboundedSender<StepEnd>,
     running: Option<Running>,
 }
@@ -40,17 +42,18 @@ struct Running {
 }
 
 impl Steps {
-    /// Steps whose ends are reported here. At most one step runs, so at most one report waits.
-    pub const fn new(ends: mpsc::UnboundedSender<StepEnd>) -> Self {
-        Self { ends, running: None }
+    /// Steps that are run by `launcher` and whose ends are reported here. At most one step runs, so at most one
+    /// report waits.
+    pub const fn new(launcher: Vec<OsString>, ends: mpsc::UnboundedSender<StepEnd>) -> Self {
+        Self { launcher, ends, running: None }
     }
 
     /// Starts a step. `environment` tells it what it is part of.
     pub fn start(&mut self, plan: u64, index: usize, step: &Step, environment: Vec<(String, String)>) {
         let (cancel, cancelled) = oneshot::channel();
-        let (ends, step) = (self.ends.clone(), step.clone());
+        let (ends, step, launcher) = (self.ends.clone(), step.clone(), self.launcher.clone());
         let task = tokio::spawn(async move {
-            let result = run(&step, environment, cancelled).await;
+            let result = run(&launcher, &step, environment, cancelled).await;
             // The receiver is gone only when the daemon ends.
             let _ = ends.send(StepEnd { plan, step: index, result });
         });
@@ -73,11 +76,14 @@ impl Steps {
 }
 
 async fn run(
+    launcher: &[OsString],
     step: &Step,
     environment: Vec<(String, String)>,
     cancelled: oneshot::Receiver<()>,
 ) -> Result<(), String> {
-    let (program, arguments) = step.command.split_first().ok_or("it has no command")?;
+    let words = launcher.iter().cloned().chain(step.command.iter().map(OsString::from));
+    let words: Vec<OsString> = words.collect();
+    let (program, arguments) = words.split_first().ok_or("it has no command")?;
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -87,7 +93,7 @@ async fn run(
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| format!("{program} could not be started: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("{} could not be started: {error}", program.display()))?;
     let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
     let output = (child.stdout.take(), child.stderr.take());
     let end = tokio::select! {
@@ -106,6 +112,14 @@ async fn run(
         tracing::warn!(step = step.name, %error, "the end of the step could not be awaited");
     }
     end
+}
+
+/// How a step is launched: by this program's hidden `step` command, which ends the step with its children should
+/// the daemon be killed. Without it a step that outlived its daemon would run beside the plan that the next daemon
+/// resumes.
+pub fn launcher() -> Vec<OsString> {
+    let pid = std::process::id().to_string();
+    ["/proc/self/exe", "step", "--daemon", &pid, "--"].map(OsString::from).to_vec()
 }
 
 type Output = (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>);
@@ -159,7 +173,7 @@ mod tests {
 
     async fn end_of(script: &str, deadline_ms: u64) -> Result<(), String> {
         let (ends, mut reports) = mpsc::unbounded_channel();
-        let mut steps = Steps::new(ends);
+        let mut steps = Steps::new(Vec::new(), ends);
         steps.start(7, 2, &step(script, deadline_ms), vec![("A".to_owned(), "b".to_owned())]);
         let end = reports.recv().await.unwrap();
         assert_eq!((end.plan, end.step), (7, 2));
@@ -184,14 +198,14 @@ mod tests {
         let mut missing = step("", 1_000);
         missing.command = vec!["/nonexistent/program".to_owned()];
         let (_cancel, cancelled) = oneshot::channel();
-        let why = run(&missing, Vec::new(), cancelled).await.unwrap_err();
+        let why = run(&[], &missing, Vec::new(), cancelled).await.unwrap_err();
         assert!(why.contains("/nonexistent/program"), "{why}");
     }
 
     #[tokio::test]
     async fn a_cancelled_step_is_gone_when_cancel_returns() {
         let (ends, mut reports) = mpsc::unbounded_channel();
-        let mut steps = Steps::new(ends);
+        let mut steps = Steps::new(Vec::new(), ends);
         steps.start(1, 0, &step("sleep 1000", 1_000_000), Vec::new());
         steps.cancel(1).await;
         assert!(reports.recv().await.unwrap().result.is_err());

@@ -1,0 +1,73 @@
+//! What commands print, where a reader may go away at any time.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::client::ClientError;
+use super::exit;
+
+/// Prints a text and a newline. A closed pipe (`| head`) is the reader's choice and no failure.
+pub fn line(text: &str) {
+    let mut out = anstream::stdout().lock();
+    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        failed(&format!("standard output cannot be written: {error}"));
+    }
+}
+
+/// Prints one JSON value on one line.
+pub fn json(value: &Value) {
+    line(&value.to_string());
+}
+
+/// Says what went wrong.
+pub fn failed(message: &str) {
+    let mut err = anstream::stderr().lock();
+    // Nobody is left to be told.
+    let _ = writeln!(err, "dr-watchdog: {message}");
+}
+
+/// Says what went wrong with the daemon; the status that goes with it.
+pub fn no_answer(error: &ClientError) -> ExitCode {
+    failed(&crate::config::chain(error));
+    match error {
+        ClientError::Refused(_) => exit::code(exit::FAILED),
+        ClientError::Down(_) | ClientError::Socket(..) | ClientError::Broken(_) => exit::code(exit::USAGE),
+    }
+}
+
+/// Flattens a JSON value into `path value` lines, for scripts without a JSON parser.
+pub fn flat(value: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    flatten(value, String::new(), &mut lines);
+    lines
+}
+
+fn flatten(value: &Value, path: String, lines: &mut Vec<String>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match value {
+        Value::Object(object) => object.iter().for_each(|(key, value)| flatten(value, below(key), lines)),
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(i, value)| flatten(value, below(&i.to_string()), lines));
+        }
+        Value::Null => lines.push(format!("{path} ")),
+        // A newline in a value would look like another fact.
+        Value::String(text) => lines.push(format!("{path} {}", text.replace(['\n', '\r'], " "))),
+        other => lines.push(format!("{path} {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_document_is_flattened_to_one_fact_a_line() {
+        let value = json!({"role": "active", "a": {"b": [{"c": 0.5}, null], "d": "x\ny"}});
+        assert_eq!(flat(&value), ["role active", "a.b.0.c 0.5", "a.b.1 ", "a.d x y"]);
+    }
+}
