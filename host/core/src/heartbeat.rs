@@ -66,7 +66,15 @@ pub enum Step {
 impl Rounds {
     /// The first round is due at once.
     pub const fn new(now: Moment) -> Self {
-        Self { stage: Stage::Resting, started: now, next: now, ping: 0, ping_until: now, heard: None, reach: Reach::Unknown }
+        Self {
+            stage: Stage::Resting,
+            started: now,
+            next: now,
+            ping: 0,
+            ping_until: now,
+            heard: None,
+            reach: Reach::Unknown,
+        }
     }
 
     /// When the next round is due; `None` while one runs.

@@ -55,7 +55,10 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
         }
     }
     if args.include.is_some() && wanted.is_empty() {
-        output::failed(&format!("--include names no section; the sections are {}", sections::NAMES.join(", ")));
+        output::failed(&format!(
+            "--include names no section; the sections are {}",
+            sections::NAMES.join(", ")
+        ));
         return exit::code(exit::USAGE);
     }
     let all = match read(&globals.paths()) {
@@ -115,7 +118,9 @@ fn from_files(paths: &Paths) -> Result<Value, ExitCode> {
         Found::Good(durable) => (durable.role, durable.failover),
         Found::Absent => (config.site.initial_role, LastFailover::None),
         Found::Bad(why) => {
-            output::failed(&format!("the stored state cannot be used, so the role is shown as standby: {why}"));
+            output::failed(&format!(
+                "the stored state cannot be used, so the role is shown as standby: {why}"
+            ));
             (Role::Standby, LastFailover::None)
         }
     };

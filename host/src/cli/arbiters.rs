@@ -156,7 +156,9 @@ fn table(report: &Value, wants_sessions: bool) {
     output::line(&table.to_string());
     let (total, reachable) = (&report["total"], &report["reachable"]);
     output::line(&match wants_sessions {
-        true => format!("{reachable} of {total} reached by SSH, {} managed by the other site", report["managed"]),
+        true => {
+            format!("{reachable} of {total} reached by SSH, {} managed by the other site", report["managed"])
+        }
         false if report["warning"] == true => {
             format!("{reachable} of {total} answer: below the warning threshold")
         }

@@ -66,7 +66,10 @@ fn down(paths: &Paths) -> Value {
     let config = match config::load(paths) {
         Ok((config, _)) => Some(config),
         Err(errors) => {
-            problems.push(problem(errors.to_string(), "correct the configuration; `config check` lists every error"));
+            problems.push(problem(
+                errors.to_string(),
+                "correct the configuration; `config check` lists every error",
+            ));
             None
         }
     };
@@ -142,7 +145,10 @@ fn picture(health: &Value) -> Vec<String> {
         row("policy", format!("{} ({}), {}", words[0], words[1], words[2]));
         let last = &health["lastDecision"];
         if last.is_object() {
-            row("last decision", format!("{} {}: {}", last["id"], text(&last["action"]), text(&last["description"])));
+            row(
+                "last decision",
+                format!("{} {}: {}", last["id"], text(&last["action"]), text(&last["description"])),
+            );
             row("", text(&last["outcome"]));
         }
     }

@@ -77,10 +77,7 @@ fn author() -> String {
     let from = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     from("SUDO_USER").or_else(|| from("USER")).unwrap_or_else(|| {
         let uid = nix::unistd::Uid::current();
-        nix::unistd::User::from_uid(uid)
-            .ok()
-            .flatten()
-            .map_or_else(|| format!("uid {uid}"), |user| user.name)
+        nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| format!("uid {uid}"), |user| user.name)
     })
 }
 
@@ -103,7 +100,8 @@ fn show(health: &Value, is_json: bool) -> ExitCode {
     let line = if failover["enabled"] == true {
         "automatic failover is enabled".to_owned()
     } else {
-        let until = failover["until"].as_str().map_or("until it is enabled".to_owned(), |t| format!("until {t}"));
+        let until =
+            failover["until"].as_str().map_or("until it is enabled".to_owned(), |t| format!("until {t}"));
         format!(
             "automatic failover is disabled {until} by {}: {}",
             text(&failover["by"]),

@@ -22,7 +22,11 @@ use crate::probe::ping::{PingOutcome, Pinger};
 const REPORTS_MAX: usize = 4_096;
 
 /// The arbiters room, reporting to the core.
-pub fn arbiters(config: &Config, pinger: &Arc<Pinger>, events: &mpsc::UnboundedSender<Event>) -> Rc<Arbiters> {
+pub fn arbiters(
+    config: &Config,
+    pinger: &Arc<Pinger>,
+    events: &mpsc::UnboundedSender<Event>,
+) -> Rc<Arbiters> {
     let (reports, mut waiting) = mpsc::channel(REPORTS_MAX);
     let events = events.clone();
     tokio::task::spawn_local(async move {

@@ -122,7 +122,13 @@ impl World {
             Effect::RunStep { plan, kind, step } => self.run_step(core, plan, kind, step),
             Effect::CancelStep { plan } => self.steps.cancel(plan).await,
             Effect::Changed(row) => {
-                tracing::info!(from = row.from.word(), to = row.to.word(), epoch = core.epoch(), "{}", row.sentence);
+                tracing::info!(
+                    from = row.from.word(),
+                    to = row.to.word(),
+                    epoch = core.epoch(),
+                    "{}",
+                    row.sentence
+                );
                 self.append(records::transition(now, core, row));
             }
             Effect::Record(decision) => self.record(now, core, &decision),
@@ -145,7 +151,8 @@ impl World {
         let shown = json!(asked);
         let with_secrets = config::with_secrets(&self.config, shown.clone());
         let role = core.role();
-        self.open.insert(ask.id, records::Asked::new(now, context.clone(), shown.clone(), ask.evidence.clone()));
+        self.open
+            .insert(ask.id, records::Asked::new(now, context.clone(), shown.clone(), ask.evidence.clone()));
         tracing::info!(situation = ask.situation.word(), "the policy is asked");
         self.desk.ask(Job {
             ask: ask.id,
@@ -169,7 +176,10 @@ impl World {
 
     fn record(&mut self, now: Now, core: &Watchdog, decision: &Decision) {
         let Some(asked) = self.open.remove(&decision.ask) else {
-            tracing::error!(ask = decision.ask, "a decision without its question; this is a defect of the watchdog");
+            tracing::error!(
+                ask = decision.ask,
+                "a decision without its question; this is a defect of the watchdog"
+            );
             return;
         };
         let (action, why) = (decision.verdict.action.word(), &decision.verdict.description);

@@ -124,7 +124,8 @@ fn takeover(now: Now, core: &Watchdog, config: &Config) -> Value {
     let tries = u64::from(heartbeat.retries) + 1;
     let lost_ms = heartbeat.interval.ms() + heartbeat.timeout.ms() * tries;
     let wait_ms = u64::try_from(config.exclusion.wait.as_millis()).unwrap_or(u64::MAX);
-    let look_ms = u64::try_from((config.exclusion.look + config.exclusion.look_timeout).as_millis()).unwrap_or(0);
+    let look_ms =
+        u64::try_from((config.exclusion.look + config.exclusion.look_timeout).as_millis()).unwrap_or(0);
     // Whatever ends later: the pings, or the age of the last session plus the look that sees it.
     let within_ms = lost_ms.max(wait_ms.saturating_add(look_ms));
     let why = match core.role() {
@@ -132,7 +133,9 @@ fn takeover(now: Now, core: &Watchdog, config: &Config) -> Value {
         Role::Standby => core.automatic().why_off().unwrap_or_default(),
         Role::Active => match core.fresh_peer(now) {
             None => "the other site is not heard".to_owned(),
-            Some(beat) if !beat.automatic_failover => "automatic failover is disabled at the other site".to_owned(),
+            Some(beat) if !beat.automatic_failover => {
+                "automatic failover is disabled at the other site".to_owned()
+            }
             Some(beat) if beat.phase != Phase::Standby => format!("the other site is {}", beat.phase.word()),
             Some(_) => String::new(),
         },
@@ -184,7 +187,9 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
         problems.push(Problem::warning(why, "see `toolkit watchdog status`"));
     }
     let (total, pinged) = (config.arbiters.len() as u64, core.pinged());
-    if core.boot_end().is_none() && !config.watchdog.failure_detection.threshold.warning.is_met_by(pinged, total) {
+    if core.boot_end().is_none()
+        && !config.watchdog.failure_detection.threshold.warning.is_met_by(pinged, total)
+    {
         problems.push(Problem::warning(
             format!("{pinged} of {total} arbiters answer ping"),
             "see `arbiters ping`; a failover needs evidence from arbiters",

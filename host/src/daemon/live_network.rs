@@ -96,9 +96,7 @@ async fn ping_one(pinger: &Pinger, host: &str, timeout: Duration, retries: u32) 
 
 async fn connect(address: &str, source: Option<IpAddr>, timeout: Duration) -> TcpAnswer {
     match tcp::connect(address, source, timeout).await {
-        Ok(elapsed) => {
-            TcpAnswer { open: true, elapsed_ms: Some(elapsed.as_secs_f64() * 1_000.0), why: None }
-        }
+        Ok(elapsed) => TcpAnswer { open: true, elapsed_ms: Some(elapsed.as_secs_f64() * 1_000.0), why: None },
         Err(why) => TcpAnswer { open: false, elapsed_ms: None, why: Some(why.to_string()) },
     }
 }

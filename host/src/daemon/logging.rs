@@ -9,7 +9,8 @@ const LEVEL_VARIABLE: &str = "DR_WATCHDOG_LOG";
 
 /// Begins logging. The SSH library's own lines come only when asked for: our events already say what happened.
 pub fn start() {
-    let filter = EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info,russh=error"));
+    let filter =
+        EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info,russh=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -25,13 +25,7 @@ const PING_HOSTS_MAX: usize = 1_000;
 type Reply = oneshot::Sender<Response>;
 
 /// Answers a request; what it means for the core is returned.
-pub fn handle(
-    world: &mut World,
-    core: &Watchdog,
-    now: Now,
-    request: Request,
-    reply: Reply,
-) -> Option<Event> {
+pub fn handle(world: &mut World, core: &Watchdog, now: Now, request: Request, reply: Reply) -> Option<Event> {
     let id = request.id;
     let mut event = None;
     let answer = match request.method.as_str() {
@@ -100,14 +94,19 @@ fn reload_now(world: &mut World, core: &Watchdog) -> Result<Event, String> {
 
 fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
     if !matches!(core.phase(), Phase::Standby | Phase::Active | Phase::Standalone) {
-        return Err(format!("a role change is running ({}); reload again when it is over", core.phase().word()));
+        return Err(format!(
+            "a role change is running ({}); reload again when it is over",
+            core.phase().word()
+        ));
     }
     let (config, warnings) = config::load(&world.paths).map_err(|errors| errors.to_string())?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     if config.site.index != world.config.site.index || config.site.name != world.config.site.name {
-        return Err("site.name and site.index identify this site; change them with the watchdog stopped".to_owned());
+        return Err(
+            "site.name and site.index identify this site; change them with the watchdog stopped".to_owned()
+        );
     }
     let config = Rc::new(config);
     build::replace(world, core, &config)?;
@@ -178,7 +177,8 @@ fn automatic_failover(params: &Value) -> Result<Event, ResponseError> {
         return Ok(Event::OperatorEnabled);
     }
     let disable = params.get("disable").and_then(Value::as_object);
-    let disable = disable.ok_or_else(|| error("badRequest", "expected {\"enable\": true} or {\"disable\": {…}}"))?;
+    let disable =
+        disable.ok_or_else(|| error("badRequest", "expected {\"enable\": true} or {\"disable\": {…}}"))?;
     let text = |key: &str| disable.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let span = match disable.get("seconds") {
         None | Some(Value::Null) => None,

@@ -32,7 +32,8 @@ pub struct Inbox {
 /// Reads both clocks. CLOCK_BOOTTIME goes on in suspend.
 pub fn now() -> Now {
     let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let us = u64::try_from(boot.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000;
+    let us = u64::try_from(boot.tv_sec).unwrap_or(0) * 1_000_000
+        + u64::try_from(boot.tv_nsec).unwrap_or(0) / 1_000;
     let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Now {
         mono: Moment::from_us(us),

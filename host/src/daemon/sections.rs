@@ -67,7 +67,8 @@ fn heartbeat(now: Now, core: &Watchdog) -> ServiceState<HeartbeatService> {
 fn arbiter_monitor(now: Now, core: &Watchdog) -> ServiceState {
     let (total, pinged) = (core.settings().arbiters.len() as u64, core.pinged());
     let is_well = core.boot_end().is_some() || core.settings().thresholds.warning.is_met_by(pinged, total);
-    let description = if is_well { String::new() } else { format!("{pinged} of {total} arbiters answer ping") };
+    let description =
+        if is_well { String::new() } else { format!("{pinged} of {total} arbiters answer ping") };
     let mut payload = Map::new();
     payload.insert("code".to_owned(), json!(i32::from(!is_well)));
     let mut service = Map::new();

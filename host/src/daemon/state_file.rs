@@ -148,8 +148,9 @@ fn checksum(text: &str) -> String {
 
 fn verify(text: &str) -> Result<Durable, String> {
     // The version comes first: a later one may have another shape, and its refusal must name the version.
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| format!("it is no complete JSON ({error}); a write was cut off or it was damaged"))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        format!("it is no complete JSON ({error}); a write was cut off or it was damaged")
+    })?;
     match value.get("version").and_then(Value::as_u64) {
         Some(VERSION) => {}
         Some(newer) if newer > VERSION => {

@@ -93,7 +93,8 @@ async fn run(
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| format!("{} could not be started: {error}", program.display()))?;
+    let mut child =
+        command.spawn().map_err(|error| format!("{} could not be started: {error}", program.display()))?;
     let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
     let output = (child.stdout.take(), child.stderr.take());
     let end = tokio::select! {
@@ -105,7 +106,9 @@ async fn run(
     if let Some(group) = group {
         match killpg(group, Signal::SIGKILL) {
             Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
-            Err(error) => tracing::warn!(step = step.name, %error, "the step's process group could not be ended"),
+            Err(error) => {
+                tracing::warn!(step = step.name, %error, "the step's process group could not be ended")
+            }
         }
     }
     if let Err(error) = child.wait().await {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::scratch::Scratch;
 
-/// Appends `time site word` in one write: `O_APPEND` keeps the lines of two writers apart.
-const SCRIPT: &str = "#!/bin/sh\nprintf '%s %s %s\\n' \"$(date +%s%N)\" \"$2\" \"$3\" >>\"$1\"\n";
+/// Appends `time site word` in one write (`O_APPEND` keeps the lines of two writers apart), then takes its time.
+const SCRIPT: &str =
+    "#!/bin/sh\nprintf '%s %s %s\\n' \"$(date +%s%N)\" \"$2\" \"$3\" >>\"$1\"\nexec sleep \"$4\"\n";
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,13 @@ impl Ledger {
 
     /// The command of a step that enters `word`, as it stands in a configuration.
     pub fn command(&self, site: &str, word: &str) -> String {
-        let quoted = [path(&self.script), path(&self.file), site, word].map(|part| format!("\"{part}\""));
+        self.slow_command(site, word, "0")
+    }
+
+    /// The same, of a step that goes on for so many seconds after its entry.
+    pub fn slow_command(&self, site: &str, word: &str, seconds: &str) -> String {
+        let parts = [path(&self.script), path(&self.file), site, word, seconds];
+        let quoted = parts.map(|part| format!("\"{part}\""));
         format!("[{}]", quoted.join(", "))
     }
 
@@ -45,6 +52,11 @@ impl Ledger {
         let mut entries: Vec<Entry> = text.lines().map(entry).collect();
         entries.sort_by_key(|entry| entry.at_ns);
         entries
+    }
+
+    /// How often a word was entered.
+    pub fn count(&self, word: &str) -> usize {
+        self.entries().iter().filter(|entry| entry.word == word).count()
     }
 
     /// Demands that at no instant both sites served.
