@@ -10,4 +10,5 @@ mod crashes;
 mod cuts;
 mod demo;
 mod grace;
+mod lab;
 mod reload;

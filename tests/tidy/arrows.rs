@@ -5,18 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::manifest::{dependencies, packages};
 use crate::tree::{File, demand, files};
 
-/// What each of our packages may depend on when it is built; nothing points back. `None`: whatever it needs beside
-/// the named ones of ours.
-const PACKAGES: [(&str, &[&str], Option<&[&str]>); 5] = [
-    ("dr-watchdog-sdk", &[], Some(&["serde", "serde_json", "schemars"])),
-    ("dr-watchdog-core", &["dr-watchdog-sdk"], Some(&["serde", "serde_json", "thiserror"])),
-    ("dr-watchdog-arbitration", &["dr-watchdog-sdk"], Some(&["serde", "serde_json", "schemars"])),
-    ("dr-watchdog", &["dr-watchdog-core", "dr-watchdog-sdk"], None),
-    (
-        "dr-watchdog-tests",
-        &["dr-watchdog", "dr-watchdog-arbitration", "dr-watchdog-core", "dr-watchdog-sdk"],
-        None,
-    ),
+/// What a package may depend on when it is built.
+struct Package {
+    name: &'static str,
+    /// Packages of this workspace; nothing points back.
+    ours: &'static [&'static str],
+    /// Packages of others; `None`: whatever it needs.
+    others: Option<&'static [&'static str]>,
+}
+
+const PACKAGES: [Package; 5] = [
+    Package { name: "dr-watchdog-sdk", ours: &[], others: Some(&["serde", "serde_json", "schemars"]) },
+    Package {
+        name: "dr-watchdog-core",
+        ours: &["dr-watchdog-sdk"],
+        others: Some(&["serde", "serde_json", "thiserror"]),
+    },
+    Package {
+        name: "dr-watchdog-arbitration",
+        ours: &["dr-watchdog-sdk"],
+        others: Some(&["serde", "serde_json", "schemars"]),
+    },
+    Package { name: "dr-watchdog", ours: &["dr-watchdog-core", "dr-watchdog-sdk"], others: None },
+    Package {
+        name: "dr-watchdog-tests",
+        ours: &["dr-watchdog", "dr-watchdog-arbitration", "dr-watchdog-core", "dr-watchdog-sdk"],
+        others: None,
+    },
 ];
 
 /// Floors of the host that every room stands on.
@@ -77,7 +92,7 @@ pub(crate) fn strange_edges(files: &[File]) -> Vec<String> {
 }
 
 fn strange_dependencies(name: &str, found: &[String]) -> Vec<String> {
-    let Some((_, ours, others)) = PACKAGES.iter().find(|(known, ..)| *known == name) else {
+    let Some(package) = PACKAGES.iter().find(|package| package.name == name) else {
         return vec![format!("{name}: a package that the table of arrows does not know")];
     };
     let is_allowed = |dependency: &str| {
