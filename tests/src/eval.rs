@@ -14,6 +14,7 @@ pub const EVAL_LIMIT: Duration = Duration::from_secs(45);
 /// Sections of a standby with three arbiters, in the manual's shape.
 pub fn sections(role: &str) -> Value {
     let arbiter = |host: &str| json!({"username": "user1", "password": "***", "host": host, "port": 22, "privateKey": ""});
+    let arbiters = ["203.0.113.1", "203.0.113.2", "203.0.113.3"].map(arbiter);
     json!({
         "role": role,
         "failover": "",
@@ -24,7 +25,7 @@ pub fn sections(role: &str) -> Value {
             "notification": {"email": "", "interval": 3600},
             "failureDetection": {"isCustom": true, "script": "",
                 "threshold": {"failover": 0.5, "adjustManaged": 0.5, "warning": 0.7}, "waitDuration": "8h",
-                "arbiters": ["203.0.113.1", "203.0.113.2", "203.0.113.3"].map(arbiter)}},
+                "arbiters": arbiters}},
     })
 }
 
