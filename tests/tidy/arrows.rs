@@ -96,9 +96,9 @@ fn strange_dependencies(name: &str, found: &[String]) -> Vec<String> {
         return vec![format!("{name}: a package that the table of arrows does not know")];
     };
     let is_allowed = |dependency: &str| {
-        ours.contains(&dependency)
+        package.ours.contains(&dependency)
             || (!dependency.starts_with("dr-watchdog")
-                && others.is_none_or(|others| others.contains(&dependency)))
+                && package.others.is_none_or(|others| others.contains(&dependency)))
     };
     let strange = found.iter().filter(|dependency| !is_allowed(dependency));
     strange.map(|dependency| format!("{name} depends on {dependency}")).collect()
