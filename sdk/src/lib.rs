@@ -3,13 +3,16 @@
 //! This crate knows nothing of networks, files or clocks. It is shared by the host, by compiled policies and,
 //! through its JSON Schemas, by policies in every other language.
 
+pub mod abi;
 pub mod context;
 pub mod evidence;
+pub mod export;
 pub mod host;
 pub mod hours;
 pub mod nearest;
 pub mod policy;
 pub mod sections;
+pub mod testing;
 pub mod threshold;
 pub mod utc;
 pub mod verdict;

@@ -26,6 +26,9 @@ pub trait Policy: Sized + Send + Sync + 'static {
     /// Its licence.
     const LICENSE: &'static str;
 
+    /// Longest evaluation that makes sense for this policy, in milliseconds; shown by `plugin describe`.
+    const RECOMMENDED_DEADLINE_MS: u64 = 10_000;
+
     /// What `[policy.config]` holds. The host checks it by this type's schema before `create` is called.
     type Config: DeserializeOwned + JsonSchema;
 
@@ -43,6 +46,11 @@ pub trait Policy: Sized + Send + Sync + 'static {
 
     /// The host no longer wants an answer. The default leaves it to [`Host::is_cancelled`].
     fn cancel(&self) {}
+
+    /// JSON Schema of `payload.details`, for whoever reads the verdicts.
+    fn details_schema() -> Option<Value> {
+        None
+    }
 
     /// Host calls beyond the common ones that this policy wants granted.
     fn wanted_capabilities() -> &'static [&'static str] {

@@ -1,1 +1,3 @@
 //! Evidence per arbiter: ping, sessions, held sessions.
+
+pub mod parse;

@@ -96,6 +96,9 @@ enum Command {
     /// Runs one step of a role change for the daemon; not for people.
     #[command(hide = true)]
     Step(step::Args),
+    /// One arbiter of the demo; not for people.
+    #[command(hide = true)]
+    DemoArbiter(crate::demo::arbiter::Args),
 }
 
 /// Parses and runs.
@@ -123,5 +126,6 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Toolkit(args) => toolkit::run(&globals, args),
         Command::Worker(args) => crate::worker::run(args),
         Command::Step(args) => step::run(&args),
+        Command::DemoArbiter(args) => crate::demo::arbiter::run(&args),
     }
 }

@@ -11,6 +11,9 @@ use dr_watchdog_sdk::sections::Role;
 use secrecy::SecretString;
 use serde_json::Value;
 
+/// What stands in the place of a secret wherever it is shown.
+pub const MASK: &str = "***";
+
 /// The whole configuration of one site.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -42,6 +45,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[[roleChange.beActive]]`, `[[roleChange.beStandby]]`.
     pub role_change: RoleChange,
+    /// `[smtp]`, if written. Nothing is mailed yet.
+    pub smtp: Option<Smtp>,
 }
 
 /// `mode`.
@@ -150,6 +155,32 @@ pub struct Exclusion {
     pub peer_hold_addresses: Vec<String>,
 }
 
+impl Exclusion {
+    /// G: largest gap, from sending one look to the answer of the next.
+    pub fn gap(&self) -> Duration {
+        self.look * 2 + self.look_timeout
+    }
+
+    /// P: age from which a hold counts.
+    pub fn hold_age(&self) -> Duration {
+        self.gap() + Duration::from_secs(1)
+    }
+
+    /// W: the oldest look a decision may use.
+    pub fn window(&self) -> Duration {
+        self.gap()
+    }
+
+    /// The least F: `(L + max(D, W))·(1 + 2ρ) + ε`.
+    pub fn least_wait(&self) -> Duration {
+        const PPM: u128 = 1_000_000;
+        let base_us = (self.lease + self.fence_deadline.max(self.window())).as_micros();
+        let stretched_us = (base_us * (PPM + 2 * u128::from(self.clock_error_ppm))).div_ceil(PPM);
+        // Spans are at most a year each.
+        Duration::from_micros(u64::try_from(stretched_us).unwrap_or(u64::MAX)) + self.slack
+    }
+}
+
 /// `exclusion.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExclusionMode {
@@ -207,4 +238,32 @@ pub enum OnFailure {
     Stop,
     /// The plan goes on; the failure is reported.
     Continue,
+}
+
+/// `[smtp]`.
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    /// Mail server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// User of the log-in, if the server wants one.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<SecretString>,
+    /// Sender of every mail.
+    pub from: String,
+}
+
+/// `smtp.tls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain until STARTTLS, which is demanded.
+    StartTls,
+    /// From the first byte.
+    Implicit,
+    /// Not at all.
+    None,
 }

@@ -1,1 +1,5 @@
-//! Two sites with three arbiters on this machine.
+//! The demo: two sites, three arbiters and a real failover on this machine.
+
+pub mod arbiter;
+pub mod links;
+pub mod namespace;

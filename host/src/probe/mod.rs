@@ -1,1 +1,6 @@
-//! Ping, SSH, TCP: how this program touches the network.
+//! Ping, names, TCP, SSH: how this program touches the network.
+
+pub mod ping;
+pub mod resolve;
+pub mod ssh;
+pub mod tcp;

@@ -4,22 +4,35 @@
 //! without a word, so a living host counts as dead. The buffer is raised, what was granted is read back, and no
 //! more echoes are outstanding than it holds.
 
+mod socket;
+
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence, SurgeError};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
 use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-/// What is asked of the receive buffer: replies of 8,000 hosts.
-const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
-/// What one queued reply takes of it: the kernel counts the whole buffer of a packet, not its 64 bytes.
-const REPLY_BYTES: usize = 1 << 10;
-/// What is assumed where the buffer cannot be read back: half of what the system default holds.
-const OUTSTANDING_DEFAULT: usize = 100;
-/// Data of an echo, as `ping` sends it.
+/// What one queued reply takes of the receive buffer: the kernel counts the memory of a packet, not its 84 bytes,
+/// and some network cards put each packet into half a page.
+const REPLY_BYTES: usize = 2 << 10;
+/// The same on a raw socket, which also gets the replies to everybody else on this machine, and on loopback the
+/// requests.
+const RAW_REPLY_BYTES: usize = 8 << 10;
+/// Tries to send one echo: an error that a router reported about another echo may come back from a send.
+const SEND_TRIES: usize = 4;
+/// From here on a time-out was late, so this program was busy or stopped while a reply may have come.
+const LATE: Duration = Duration::from_millis(5);
+/// After a late time-out, how long to look for replies that are already here.
+const DRAIN: Duration = Duration::from_millis(20);
+/// Data of an echo, as much as `ping` sends.
 const PAYLOAD: [u8; 56] = [0x64; 56];
 
 /// How a ping ended.
@@ -32,7 +45,8 @@ pub enum PingOutcome {
     },
     /// No reply came in time.
     TimedOut,
-    /// The echo could not be sent, for a reason of this machine's; it says nothing about the host.
+    /// No reply came, and this machine or a router on the way says why: the echo could not be sent, or the host is
+    /// unreachable.
     Failed(String),
 }
 
@@ -45,6 +59,9 @@ pub enum PingError {
          user's group, or give the program CAP_NET_RAW"
     )]
     Denied(#[source] std::io::Error),
+    /// This machine does not have the address that echoes are to leave from.
+    #[error("pings cannot leave from {0}: this machine does not have that address")]
+    Source(IpAddr, #[source] std::io::Error),
     /// Another failure.
     #[error("the ICMP socket could not be opened")]
     Socket(#[source] std::io::Error),
@@ -60,14 +77,24 @@ struct Shared {
     source: Option<IpAddr>,
     v4: OnceCell<Family>,
     v6: OnceCell<Family>,
-    /// Sequence and identifier of the next echo: no two outstanding echoes share both.
-    next: AtomicU32,
-    identifiers: AtomicU16,
+    /// Sequence of the next echo: no two outstanding echoes to one host share it.
+    next: AtomicU16,
 }
 
 struct Family {
     client: Client,
+    /// A second handle of the client's socket, for what the client does not read.
+    socket: Arc<UdpSocket>,
     outstanding: Semaphore,
+    capacity: usize,
+    notes: Notes,
+    errors: JoinHandle<()>,
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        self.errors.abort();
+    }
 }
 
 impl std::fmt::Debug for Pinger {
@@ -77,95 +104,235 @@ impl std::fmt::Debug for Pinger {
 }
 
 impl Pinger {
-    /// A pinger whose echoes leave from `source`. The IPv4 socket is opened now, so that a missing permission is
-    /// found at the start and not at the first failover.
+    /// A pinger whose echoes leave from `source`. The socket of its family (of IPv4 without a source) is opened
+    /// now, so that a missing permission is found at the start and not at the first failover.
     ///
     /// # Errors
     /// See [`PingError`].
     pub async fn open(source: Option<IpAddr>) -> Result<Self, PingError> {
-        let shared = Shared {
-            source,
-            v4: OnceCell::new(),
-            v6: OnceCell::new(),
-            next: AtomicU32::new(0),
-            identifiers: AtomicU16::new(std::process::id() as u16),
-        };
+        let next = AtomicU16::new(0);
+        let shared = Shared { source, v4: OnceCell::new(), v6: OnceCell::new(), next };
         let pinger = Self { shared: Arc::new(shared) };
-        pinger.family(ICMP::V4).await?;
+        pinger.family(source.is_none_or(|source| source.is_ipv4())).await?;
         Ok(pinger)
     }
 
-    async fn family(&self, kind: ICMP) -> Result<&Family, PingError> {
-        let source = self.shared.source.filter(|source| source.is_ipv4() == (kind == ICMP::V4));
-        let cell = if kind == ICMP::V4 { &self.shared.v4 } else { &self.shared.v6 };
-        cell.get_or_try_init(async || Family::open(kind, source)).await
+    async fn family(&self, is_ipv4: bool) -> Result<&Family, PingError> {
+        let source = self.shared.source.filter(|source| source.is_ipv4() == is_ipv4);
+        let cell = if is_ipv4 { &self.shared.v4 } else { &self.shared.v6 };
+        cell.get_or_try_init(async || Family::open(is_ipv4, source)).await
     }
 
-    /// Sends one echo and awaits its reply.
+    /// How many echoes may be outstanding at once, as far as this family's socket is open.
+    pub fn capacity(&self, is_ipv4: bool) -> Option<usize> {
+        let cell = if is_ipv4 { &self.shared.v4 } else { &self.shared.v6 };
+        cell.get().map(|family| family.capacity)
+    }
+
+    /// Sends one echo and awaits its reply. An error that a router reports does not end the wait: anybody may send
+    /// one, and a reply is better evidence.
     pub async fn ping(&self, address: IpAddr, timeout: Duration) -> PingOutcome {
-        let kind = if address.is_ipv4() { ICMP::V4 } else { ICMP::V6 };
-        let family = match self.family(kind).await {
+        let family = match self.family(address.is_ipv4()).await {
             Ok(family) => family,
             Err(error) => return PingOutcome::Failed(error.to_string()),
         };
-        // The semaphore is never closed, so a permit always comes; the wait for it is no part of the timeout.
+        // The wait for a permit is no part of the timeout: the echo has not left yet.
         let Ok(_permit) = family.outstanding.acquire().await else {
             return PingOutcome::Failed("the pinger is closed".to_owned());
         };
-        let sequence = PingSequence(self.shared.next.fetch_add(1, Ordering::Relaxed) as u16);
-        let identifier = PingIdentifier(self.shared.identifiers.fetch_add(1, Ordering::Relaxed));
-        let mut pinger = family.client.pinger(address, identifier).await;
-        pinger.timeout(timeout);
-        match pinger.ping(sequence, &PAYLOAD).await {
-            Ok((_, rtt)) => PingOutcome::Answered { rtt },
-            Err(SurgeError::Timeout { .. }) => PingOutcome::TimedOut,
-            Err(error) => PingOutcome::Failed(error.to_string()),
+        let mut refused = String::new();
+        for _ in 0..SEND_TRIES {
+            let sequence = self.shared.next.fetch_add(1, Ordering::Relaxed);
+            match family.echo(address, sequence, timeout).await {
+                Ok(outcome) => return outcome,
+                Err(why) => refused = why,
+            }
+            family.read_errors();
         }
+        PingOutcome::Failed(refused)
     }
 }
 
 impl Family {
-    fn open(kind: ICMP, source: Option<IpAddr>) -> Result<Self, PingError> {
-        let mut config = Config::builder().kind(kind);
+    fn open(is_ipv4: bool, source: Option<IpAddr>) -> Result<Self, PingError> {
+        let mut config = Config::builder().kind(if is_ipv4 { ICMP::V4 } else { ICMP::V6 });
         if let Some(source) = source {
             config = config.bind(SocketAddr::new(source, 0));
         }
-        let client = Client::new(&config.build()).map_err(|error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied => PingError::Denied(error),
+        let client = Client::new(&config.build()).map_err(|error| match (error.kind(), source) {
+            (std::io::ErrorKind::PermissionDenied, _) => PingError::Denied(error),
+            (std::io::ErrorKind::AddrNotAvailable, Some(source)) => PingError::Source(source, error),
             _ => PingError::Socket(error),
         })?;
-        let granted = raise_buffer(&client);
-        let outstanding = granted.map_or(OUTSTANDING_DEFAULT, |bytes| (bytes / REPLY_BYTES).max(1));
-        Ok(Self { client, outstanding: Semaphore::new(outstanding) })
+        let theirs = client.get_socket();
+        let ours = socket::duplicate(theirs.get_native_sock()).map_err(PingError::Socket)?;
+        let granted = socket::raise_buffer(&ours).map_err(PingError::Socket)?;
+        let is_raw = theirs.get_type() == socket2::Type::RAW;
+        let reply_bytes = if is_raw { RAW_REPLY_BYTES } else { REPLY_BYTES };
+        let capacity = (granted / reply_bytes).max(1);
+        tracing::debug!(is_ipv4, is_raw, granted, capacity, "the ICMP socket is open");
+        socket::ask_for_errors(&ours, is_ipv4).map_err(PingError::Socket)?;
+        let ours = UdpSocket::from_std(ours.into()).map_err(PingError::Socket)?;
+        let socket = Arc::new(ours);
+        let notes = Notes::default();
+        let errors = tokio::spawn(read_errors_for_ever(Arc::clone(&socket), notes.clone()));
+        Ok(Self { client, socket, outstanding: Semaphore::new(capacity), capacity, notes, errors })
+    }
+
+    /// One echo; an error if it could not be sent.
+    async fn echo(&self, to: IpAddr, sequence: u16, timeout: Duration) -> Result<PingOutcome, String> {
+        // Counts on raw sockets only; a datagram socket has its own.
+        let identifier = PingIdentifier(std::process::id() as u16);
+        let note = self.notes.take_place(to, sequence);
+        let mut pinger = self.client.pinger(to, identifier).await;
+        pinger.timeout(timeout + DRAIN + timeout);
+        let deadline = Instant::now() + timeout;
+        let mut waiting = pin!(pinger.ping(PingSequence(sequence), &PAYLOAD));
+        let mut ended = tokio::time::timeout_at(deadline, &mut waiting).await;
+        if ended.is_err() && deadline.elapsed() > LATE {
+            // This program was late, not necessarily the host: whatever came in the meantime is read first.
+            ended = tokio::time::timeout(DRAIN, &mut waiting).await;
+        }
+        match ended {
+            Ok(Ok((_, rtt))) => Ok(PingOutcome::Answered { rtt }),
+            Ok(Err(SurgeError::Timeout { .. })) | Err(_) => {
+                Ok(note.said().map_or(PingOutcome::TimedOut, PingOutcome::Failed))
+            }
+            Ok(Err(SurgeError::IOError(error))) => Err(format!("the echo could not be sent: {error}")),
+            Ok(Err(error)) => Err(error.to_string()),
+        }
+    }
+
+    /// Reads now what the reading task may not have heard of yet.
+    fn read_errors(&self) {
+        drain_errors(&self.socket, &self.notes);
     }
 }
 
-/// Raises the receive buffer as far as the system allows; how many bytes were granted.
-fn raise_buffer(client: &Client) -> Option<usize> {
-    let socket = client.get_socket();
-    let descriptor = Descriptor(&socket);
-    // More than rmem_max needs CAP_NET_ADMIN; without it the second call takes what is allowed.
-    let forced = nix::sys::socket::setsockopt(
-        &descriptor,
-        nix::sys::socket::sockopt::RcvBufForce,
-        &RECEIVE_BUFFER_BYTES,
-    );
-    if forced.is_err()
-        && let Err(error) = nix::sys::socket::setsockopt(
-            &descriptor,
-            nix::sys::socket::sockopt::RcvBuf,
-            &RECEIVE_BUFFER_BYTES,
-        )
-    {
-        tracing::debug!(%error, "the receive buffer of the ICMP socket could not be raised");
+async fn read_errors_for_ever(socket: Arc<UdpSocket>, notes: Notes) {
+    // Fails only when the runtime ends.
+    while socket.ready(Interest::ERROR).await.is_ok() {
+        let drained = || {
+            drain_errors(&socket, &notes);
+            // Says that nothing is left, so that the next wait is one.
+            Err::<(), _>(std::io::Error::from(std::io::ErrorKind::WouldBlock))
+        };
+        let _ = socket.try_io(Interest::ERROR, drained);
     }
-    nix::sys::socket::getsockopt(&descriptor, nix::sys::socket::sockopt::RcvBuf).ok()
 }
 
-struct Descriptor<'a>(&'a surge_ping::AsyncSocket);
+fn drain_errors(socket: &UdpSocket, notes: &Notes) {
+    loop {
+        match socket::next_error(socket) {
+            Ok(reported) => notes.write(reported),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+            Err(error) => {
+                tracing::debug!(%error, "the errors about echoes could not be read");
+                return;
+            }
+        }
+    }
+}
 
-impl AsFd for Descriptor<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        todo!()
+/// What was reported about the outstanding echoes.
+#[derive(Debug, Clone, Default)]
+struct Notes(Arc<Mutex<HashMap<(IpAddr, u16), Option<String>>>>);
+
+impl Notes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(IpAddr, u16), Option<String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for the time of an echo; it is given back however the echo ends.
+    fn take_place(&self, to: IpAddr, sequence: u16) -> Note<'_> {
+        self.lock().insert((to, sequence), None);
+        Note { notes: self, of: (to, sequence) }
+    }
+
+    fn write(&self, reported: socket::Reported) {
+        if let Some(note) = self.lock().get_mut(&(reported.to, reported.sequence)) {
+            *note = Some(reported.what);
+        }
+    }
+}
+
+struct Note<'a> {
+    notes: &'a Notes,
+    of: (IpAddr, u16),
+}
+
+impl Note<'_> {
+    fn said(&self) -> Option<String> {
+        self.notes.lock().get(&self.of).cloned().flatten()
+    }
+}
+
+impl Drop for Note<'_> {
+    fn drop(&mut self) {
+        self.notes.lock().remove(&self.of);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn a_thousand_living_hosts_are_all_found_alive() {
+        let pinger = Pinger::open(None).await.unwrap();
+        let mut running = JoinSet::new();
+        for index in 0..1_000_u16 {
+            let [high, low] = index.to_be_bytes();
+            let pinger = pinger.clone();
+            running.spawn(async move { pinger.ping(IpAddr::from([127, 1, high, low]), 5 * SECOND).await });
+        }
+        let outcomes = running.join_all().await;
+        let lost = outcomes.iter().filter(|outcome| !matches!(outcome, PingOutcome::Answered { .. })).count();
+        assert_eq!(lost, 0);
+        assert!(pinger.shared.v4.get().unwrap().notes.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_this_machine_cannot_send_is_told_apart_from_a_time_out() {
+        let pinger = Pinger::open(None).await.unwrap();
+        // No machine may send an echo to a broadcast address without asking for that.
+        let outcome = pinger.ping(IpAddr::from([255, 255, 255, 255]), SECOND).await;
+        assert!(
+            matches!(&outcome, PingOutcome::Failed(why) if why.contains("could not be sent")),
+            "{outcome:?}"
+        );
+        assert!(matches!(
+            pinger.ping(IpAddr::from([127, 0, 0, 1]), SECOND).await,
+            PingOutcome::Answered { .. }
+        ));
+    }
+
+    #[tokio::test]
+    async fn echoes_leave_from_the_given_address_or_not_at_all() {
+        let pinger = Pinger::open(Some(IpAddr::from([127, 0, 0, 9]))).await.unwrap();
+        let outcome = pinger.ping(IpAddr::from([127, 0, 0, 1]), SECOND).await;
+        assert!(matches!(outcome, PingOutcome::Answered { .. }), "{outcome:?}");
+        let error = Pinger::open(Some(IpAddr::from([192, 0, 2, 9]))).await.unwrap_err();
+        assert!(matches!(error, PingError::Source(..)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_busy_program_does_not_take_a_reply_for_lost() {
+        let pinger = Pinger::open(None).await.unwrap();
+        let waiting = {
+            let pinger = pinger.clone();
+            tokio::spawn(async move { pinger.ping(IpAddr::from([127, 0, 0, 1]), SECOND / 20).await })
+        };
+        tokio::task::yield_now().await;
+        // This thread is the whole runtime, so nobody reads the reply before the timeout is long over.
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < SECOND / 5 {
+            std::hint::spin_loop();
+        }
+        assert!(matches!(waiting.await.unwrap(), PingOutcome::Answered { .. }));
     }
 }

@@ -67,6 +67,9 @@ mod tests {
         assert!(connect(&address, None, Duration::from_secs(5)).await.is_ok());
         drop(listener);
         assert!(matches!(connect(&address, None, Duration::from_secs(5)).await, Err(TcpError::Failed(..))));
-        assert!(matches!(connect("127.0.0.1", None, Duration::from_secs(5)).await, Err(TcpError::Address(_))));
+        assert!(matches!(
+            connect("127.0.0.1", None, Duration::from_secs(5)).await,
+            Err(TcpError::Address(_))
+        ));
     }
 }

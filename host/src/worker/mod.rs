@@ -1,9 +1,16 @@
 //! The guest side of the same binary: loads one policy and answers questions over a socketpair.
 
+use std::sync::Arc;
+
 use dr_watchdog_sdk::{Context, Host};
 use serde_json::Value;
 
 use crate::policy::Failure;
+
+pub mod native;
+
+/// Cancels the evaluation that runs in a guest; from any thread, at any time.
+pub type Canceller = Arc<dyn Fn() + Send + Sync>;
 
 /// A loaded policy inside the worker.
 pub trait Guest {
@@ -15,6 +22,11 @@ pub trait Guest {
     /// # Errors
     /// Any [`Failure`].
     fn evaluate(&mut self, context: &Context, host: &dyn Host) -> Result<Value, Failure>;
+
+    /// What cancels an evaluation of this guest from another thread; `None` if it can only be killed.
+    fn canceller(&self) -> Option<Canceller> {
+        None
+    }
 }
 
 /// Arguments of the hidden `worker` command.

@@ -1,0 +1,246 @@
+//! What a device answers when it is asked who is connected to it, read into sessions; pure.
+//!
+//! A session counts here if it is established and its local port is the SSH port. What is not understood is an
+//! error and never "nobody is there": the site would become active on a misread table.
+
+mod bsd;
+mod junos;
+mod linux;
+mod netstat;
+
+use std::net::IpAddr;
+
+use dr_watchdog_sdk::evidence::Session;
+
+use crate::config::model::Kind;
+
+/// Most characters of a device's line that an error shows.
+const SHOWN_CHARACTERS_MAX: usize = 80;
+/// Most sessions that one device may show: a table longer than this is no table of SSH sessions.
+const SESSIONS_MAX: usize = 65_536;
+
+/// Why a device's answer was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// The table has no header, so it may be no table at all.
+    #[error(
+        "{command}: no line \"Proto … Local Address … Foreign Address\" in the answer, which begins \"{begins}\""
+    )]
+    NoHeader {
+        /// What was asked.
+        command: &'static str,
+        /// The first line of the answer, shortened.
+        begins: String,
+    },
+    /// A line is no row of the table.
+    #[error("{command}: line {line} of the answer is not understood ({why}): \"{text}\"")]
+    Line {
+        /// What was asked.
+        command: &'static str,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: &'static str,
+        /// The line, shortened.
+        text: String,
+    },
+    /// There are more sessions than any device has.
+    #[error("{command}: more than {SESSIONS_MAX} sessions in one answer")]
+    TooMany {
+        /// What was asked.
+        command: &'static str,
+    },
+}
+
+/// How one kind of device is asked, and how its answer is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// The kind, as the configuration names it.
+    pub name: &'static str,
+    /// The command for sessions over IPv4.
+    command: &'static str,
+    /// The command for sessions over IPv6, where that is another one.
+    command_v6: &'static str,
+    read: fn(&str, u16) -> Result<Vec<Session>, ParseError>,
+}
+
+/// Linux, by iproute2: details follow each row on a line of their own, no header.
+pub const LINUX: Dialect =
+    Dialect { name: "linux", command: linux::COMMAND, command_v6: linux::COMMAND, read: linux::sessions };
+/// Junos.
+pub const JUNOS: Dialect =
+    Dialect { name: "junos", command: junos::COMMAND, command_v6: junos::COMMAND_V6, read: junos::sessions };
+/// FreeBSD and its relatives.
+pub const BSD: Dialect =
+    Dialect { name: "bsd", command: bsd::COMMAND, command_v6: bsd::COMMAND, read: bsd::sessions };
+
+/// What `auto` tries, in this order: the cheapest question that other kinds refuse clearly comes first.
+pub const ALL: [Dialect; 3] = [LINUX, JUNOS, BSD];
+
+/// The dialects that a kind may speak.
+pub const fn dialects(kind: Kind) -> &'static [Dialect] {
+    match kind {
+        Kind::Auto => &ALL,
+        Kind::Linux => &[LINUX],
+        Kind::Junos => &[JUNOS],
+        Kind::Bsd => &[BSD],
+    }
+}
+
+impl Dialect {
+    /// The command, for a device that is reached at this address.
+    pub const fn command(&self, device: IpAddr) -> &'static str {
+        if device.is_ipv4() { self.command } else { self.command_v6 }
+    }
+
+    /// The established sessions at the device's SSH port.
+    ///
+    /// # Errors
+    /// When a line is not understood.
+    pub fn sessions(&self, output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
+        (self.read)(output, ssh_port)
+    }
+}
+
+/// Where a line of the answer stands, for errors about it.
+#[derive(Debug, Clone, Copy)]
+struct At<'a> {
+    command: &'static str,
+    number: usize,
+    text: &'a str,
+}
+
+impl At<'_> {
+    fn wrong(&self, why: &'static str) -> ParseError {
+        ParseError::Line { command: self.command, line: self.number, why, text: shortened(self.text) }
+    }
+}
+
+fn shortened(line: &str) -> String {
+    let clean = line.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = clean.clone().take(SHOWN_CHARACTERS_MAX).collect();
+    if clean.count() > SHOWN_CHARACTERS_MAX {
+        short.push('…');
+    }
+    short
+}
+
+/// Adds a session, within the limit.
+fn push(sessions: &mut Vec<Session>, session: Session, command: &'static str) -> Result<(), ParseError> {
+    if sessions.len() >= SESSIONS_MAX {
+        return Err(ParseError::TooMany { command });
+    }
+    sessions.push(session);
+    Ok(())
+}
+
+/// An address as devices write it: in brackets or not, with a zone or not, IPv4 inside IPv6 or not.
+fn address(written: &str) -> Option<IpAddr> {
+    let inner = written.strip_prefix('[').map_or(written, |rest| rest.trim_end_matches(']'));
+    // The zone is the device's own name of an interface; nobody else can compare it. It may stand within the
+    // brackets or behind them.
+    let bare = inner.split_once('%').map_or(inner, |(bare, _)| bare).trim_end_matches(']');
+    bare.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// A port as devices write it; Junos and BSD may name port 22.
+fn port(written: &str) -> Option<u16> {
+    if written == "ssh" { Some(22) } else { written.parse().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_every_shape_are_read() {
+        for (written, expected) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("2001:DB8:0::1", Some("2001:db8::1")),
+            ("::ffff:192.0.2.1", Some("192.0.2.1")),
+            ("[::ffff:192.0.2.1]", Some("192.0.2.1")),
+            ("fe80::1%em0.100", Some("fe80::1")),
+            ("[fe80::1%eth0]", Some("fe80::1")),
+            ("[fe80::1]%eth0", Some("fe80::1")),
+            ("192.0.2.1%eth0", Some("192.0.2.1")),
+            ("*", None),
+            ("", None),
+            ("192.0.2.300", None),
+            ("router-1", None),
+        ] {
+            assert_eq!(address(written).map(|address| address.to_string()).as_deref(), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_with_control_characters_is_shown_short_and_clean() {
+        let shown = shortened(&format!("\u{1b}[31m{}", "x".repeat(500)));
+        assert!(!shown.chars().any(char::is_control));
+        assert_eq!(shown.chars().count(), SHOWN_CHARACTERS_MAX + 1);
+    }
+
+    #[test]
+    fn no_dialect_takes_the_answer_of_another_for_its_own() {
+        let linux = "ESTAB 0 0 192.0.2.1:22 192.0.2.9:1000\n\t cubic rto:204 lastrcv:7\n";
+        let netstat = "Active Internet connections (including servers)\n\
+            Proto Recv-Q Send-Q  Local Address   Foreign Address   (state)\n\
+            tcp4       0      0  192.0.2.1.22    192.0.2.9.1000    ESTABLISHED\n";
+        assert!(LINUX.sessions(netstat, 22).is_err());
+        assert!(JUNOS.sessions(linux, 22).is_err());
+        assert!(BSD.sessions(linux, 22).is_err());
+        for dialect in ALL {
+            for refusal in [
+                "error: unknown command: ss\n",
+                "-sh: ss: not found\n",
+                "syntax error, expecting <command>.\n",
+            ] {
+                assert!(dialect.sessions(refusal, 22).is_err(), "{}: {refusal}", dialect.name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_input_makes_a_parser_panic() {
+        // A small generator of its own: what matters is that every run reads the same inputs.
+        const PIECES: [&str; 24] = [
+            "ESTAB",
+            "tcp4",
+            "tcp",
+            "Proto",
+            "Recv-Q",
+            "Local Address",
+            "Foreign Address",
+            "(state)",
+            "ESTABLISHED",
+            "192.0.2.1.22",
+            "[::1]:22",
+            "%",
+            "0",
+            " ",
+            "\t",
+            "\n",
+            "*.*",
+            "lastrcv:",
+            "99999999999999999999",
+            "\u{fffd}",
+            ":::22",
+            "]",
+            "re0:",
+            "…",
+        ];
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..12 {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                text.push_str(PIECES[usize::try_from(seed % 24).unwrap()]);
+            }
+            for dialect in ALL {
+                let _ = dialect.sessions(&text, 22);
+            }
+        }
+    }
+}

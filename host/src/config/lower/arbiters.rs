@@ -1,0 +1,157 @@
+//! `[[watchdog.failureDetection.arbiters]]`, lowered.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use dr_watchdog_sdk::sections;
+use dr_watchdog_sdk::threshold::{SCALE, Threshold};
+
+use super::site::{check_host_key, word};
+use crate::config::defaults;
+use crate::config::error::quoted;
+use crate::config::model::{Arbiter, Kind, MASK};
+use crate::config::reader::{Keys, Reader};
+use crate::config::secret::{private_key, secret};
+
+const ARBITER: Keys = Keys {
+    known: &["host", "port", "username", "password", "privateKey", "kind", "hostKey"],
+    later: &["freshness", "markDir"],
+};
+const KINDS: [(&str, Kind); 4] =
+    [("auto", Kind::Auto), ("junos", Kind::Junos), ("linux", Kind::Linux), ("bsd", Kind::Bsd)];
+/// Most arbiters: what one sweep and one look are made for.
+const ARBITERS_MAX: usize = 1_000;
+/// Fewest for which one may be down on either side of the question.
+const ARBITERS_RECOMMENDED_MIN: usize = 3;
+
+/// The arbiters as the sections show them, and as the program needs them.
+pub(super) fn arbiters(detection: &Reader<'_>) -> (Vec<sections::Arbiter>, Vec<Arbiter>) {
+    let tables = detection.tables("arbiters", ARBITER);
+    if tables.len() > ARBITERS_MAX {
+        detection.wrong("arbiters", format!("{} arbiters", tables.len()), format!("at most {ARBITERS_MAX}"));
+        return (Vec::new(), Vec::new());
+    }
+    let mut arbiters: Vec<Arbiter> = tables.iter().map(arbiter).collect();
+    check_duplicates(&tables, &arbiters);
+    let shown: Vec<sections::Arbiter> = arbiters.iter().map(shown).collect();
+    let names = sections::FailureDetection { arbiters: shown.clone(), ..Default::default() }.arbiter_names();
+    for (arbiter, name) in arbiters.iter_mut().zip(names) {
+        arbiter.name = name;
+    }
+    (shown, arbiters)
+}
+
+fn arbiter(table: &Reader<'_>) -> Arbiter {
+    let host = table.required_text("host", "\"203.0.113.1\"");
+    let is_host = !host.chars().any(|c| c.is_whitespace() || c.is_control() || "@/[]\"'".contains(c));
+    let is_host_with_port = host.matches(':').count() == 1;
+    if !host.is_empty() && (!is_host || is_host_with_port) {
+        table.wrong("host", quoted(host), "an address or a name alone; the port has its own key");
+    }
+    let (password, private_key) = (secret(table, "password"), private_key(table, "privateKey"));
+    let is_any_written = ["password", "privateKey"].iter().any(|key| table.get(key).is_some_and(is_filled));
+    if password.is_none() && private_key.is_none() && !is_any_written {
+        table.wrong(
+            "password",
+            "neither password nor privateKey",
+            "one of them: both sites log in to the arbiter",
+        );
+    }
+    let host_key = table.texts("hostKey");
+    for key in &host_key {
+        check_host_key(table, key);
+    }
+    if host_key.is_empty() && table.get("hostKey").is_none() {
+        let scan = format!("`ssh-keyscan {host} | ssh-keygen -lf -` prints it");
+        table.warn("hostKey", &format!("none is pinned, so the watchdog does not log in there; {scan}"));
+    }
+    Arbiter {
+        name: String::new(),
+        host: host.to_owned(),
+        port: table.whole("port", 1, 65_535).unwrap_or(defaults::SSH_PORT),
+        username: table.required_text("username", "\"watchdog\"").to_owned(),
+        password,
+        private_key,
+        kind: kind(table),
+        host_key,
+    }
+}
+
+fn kind(table: &Reader<'_>) -> Kind {
+    if table.get("kind").is_some_and(|node| node.value == super::Raw::Text("custom".to_owned())) {
+        table.wrong(
+            "kind",
+            "\"custom\"",
+            "\"auto\", \"junos\", \"linux\" or \"bsd\": custom is not in this version",
+        );
+        return Kind::Auto;
+    }
+    word(table, "kind", &KINDS).unwrap_or(Kind::Auto)
+}
+
+fn is_filled(node: &super::Node) -> bool {
+    !matches!(&node.value, super::Raw::Text(text) if text.is_empty())
+}
+
+fn shown(arbiter: &Arbiter) -> sections::Arbiter {
+    let mask = |is_set: bool| if is_set { MASK.to_owned() } else { String::new() };
+    sections::Arbiter {
+        username: arbiter.username.clone(),
+        password: mask(arbiter.password.is_some()),
+        host: arbiter.host.clone(),
+        port: arbiter.port,
+        private_key: mask(arbiter.private_key.is_some()),
+    }
+}
+
+/// One arbiter twice would count twice.
+fn check_duplicates(tables: &[Reader<'_>], arbiters: &[Arbiter]) {
+    let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
+    for (table, arbiter) in tables.iter().zip(arbiters) {
+        if arbiter.host.is_empty() {
+            continue;
+        }
+        let host = match arbiter.host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().to_string(),
+            Err(_) => arbiter.host.trim_end_matches('.').to_lowercase(),
+        };
+        let line = table.line_of("host");
+        if let Some(first) = seen.get(&(host.clone(), arbiter.port)) {
+            let found =
+                format!("{} port {}, which stands at line {first} already", arbiter.host, arbiter.port);
+            table.wrong("host", found, "each arbiter once: twice it would count twice");
+        } else {
+            seen.insert((host, arbiter.port), line);
+        }
+    }
+}
+
+/// What the number of arbiters means (reading A39; `need = max(1, ceil(T·n))`).
+pub(super) fn check_count(detection: &Reader<'_>, count: usize, is_custom: bool, failover: Threshold) {
+    if count == 0 {
+        let has_tried = detection.get("arbiters").is_some_and(|node| match &node.value {
+            super::Raw::List(list) => !list.is_empty(),
+            _ => true,
+        });
+        if !is_custom && !has_tried {
+            detection.wrong(
+                "arbiters",
+                "none",
+                "at least one [[watchdog.failureDetection.arbiters]] with host and username, better three: \
+                 without them nothing tells a dead site from a cut link; or isCustom = true with your own policy",
+            );
+        }
+        return;
+    }
+    let total = count as u64;
+    let need = (failover.ten_thousandths() * total).div_ceil(SCALE).max(1);
+    let (active_spare, standby_spare) = (total - need, need - 1);
+    let figures = format!(
+        "{count} arbiters: {active_spare} may be down while the active goes on, {standby_spare} while the standby \
+         may still take over"
+    );
+    if count < ARBITERS_RECOMMENDED_MIN || count.is_multiple_of(2) {
+        let advice = "an odd number from 3 on is better";
+        detection.warn("arbiters", &format!("{figures}; {advice}"));
+    }
+}

@@ -1,0 +1,93 @@
+//! `[policy]` with `[policy.config]` and `[policy.script]`, lowered.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Number, Value};
+
+use super::{Node, Raw};
+use crate::config::defaults;
+use crate::config::error::quoted;
+use crate::config::model::Policy;
+use crate::config::reader::{Keys, Reader, described};
+use crate::config::values;
+
+const POLICY: Keys =
+    Keys { known: &["deadline", "memory", "config", "script"], later: &["sandbox", "grants"] };
+const SCRIPT: Keys = Keys::new(&["user", "env", "secrets"]);
+/// Least memory of a guest: below it no interpreter starts.
+const MEMORY_BYTES_MIN: u64 = 4 << 20;
+/// Most memory of a guest.
+const MEMORY_BYTES_MAX: u64 = 64 << 30;
+/// Most variables for a script.
+const VARIABLES_MAX: usize = 256;
+
+pub(super) fn policy(root: &Reader<'_>, custom: Option<PathBuf>) -> Policy {
+    let table = root.table("policy", POLICY);
+    let memory = table.value("memory", values::SIZE_FORM, values::size);
+    if let Some(bytes) = memory.filter(|bytes| !(MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX).contains(bytes)) {
+        table.wrong("memory", format!("{bytes} bytes"), "from 4MiB to 64GiB");
+    }
+    let script = table.table("script", SCRIPT);
+    Policy {
+        custom,
+        deadline: table.span("deadline").unwrap_or(defaults::POLICY_DEADLINE),
+        memory_bytes: memory.unwrap_or(defaults::POLICY_MEMORY_BYTES),
+        config: config(&table),
+        script_user: script.text("user").map(str::trim).filter(|user| !user.is_empty()).map(str::to_owned),
+        script_env: environment(&script),
+        script_secrets: script.is_true("secrets").unwrap_or(true),
+    }
+}
+
+/// `[policy.config]` goes to the policy as it is; null where there is none.
+fn config(table: &Reader<'_>) -> Value {
+    match table.get("config") {
+        None => Value::Null,
+        Some(node @ Node { value: Raw::Table(_), .. }) => json(&node.value),
+        Some(node) => {
+            table.wrong("config", described(node), "a table [policy.config]");
+            Value::Null
+        }
+    }
+}
+
+fn json(raw: &Raw) -> Value {
+    match raw {
+        Raw::Text(text) | Raw::Date(text) => Value::String(text.clone()),
+        Raw::Integer(number) => Value::Number((*number).into()),
+        // JSON has neither infinity nor "no number".
+        Raw::Float(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
+        Raw::Bool(is_true) => Value::Bool(*is_true),
+        Raw::List(list) => Value::Array(list.iter().map(|node| json(&node.value)).collect()),
+        Raw::Table(entries) => {
+            let pairs = entries.iter().map(|entry| (entry.key.clone(), json(&entry.node.value)));
+            Value::Object(pairs.collect::<Map<_, _>>())
+        }
+    }
+}
+
+fn environment(script: &Reader<'_>) -> Vec<(String, String)> {
+    let Some(node) = script.get("env") else { return Vec::new() };
+    let Raw::Table(entries) = &node.value else {
+        script.wrong("env", described(node), "a table of texts: env = { NAME = \"value\" }");
+        return Vec::new();
+    };
+    if entries.len() > VARIABLES_MAX {
+        script.wrong("env", format!("{} variables", entries.len()), format!("at most {VARIABLES_MAX}"));
+        return Vec::new();
+    }
+    let mut variables = Vec::new();
+    for entry in entries {
+        let is_name = !entry.key.is_empty() && !entry.key.contains(['=', '\0']);
+        match &entry.node.value {
+            Raw::Text(value) if is_name && !value.contains('\0') => {
+                variables.push((entry.key.clone(), value.clone()))
+            }
+            _ => {
+                let found = format!("{} = {}", quoted(&entry.key), described(&entry.node));
+                script.wrong("env", found, "a name without = and a value in quotes");
+            }
+        }
+    }
+    variables
+}

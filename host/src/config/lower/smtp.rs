@@ -1,0 +1,54 @@
+//! `[smtp]`, lowered.
+
+use super::site::word;
+use super::watchdog::is_mail_address;
+use crate::config::error::quoted;
+use crate::config::model::{Smtp, Tls};
+use crate::config::reader::{Keys, Reader};
+use crate::config::secret::secret;
+
+const SMTP: Keys = Keys::new(&["host", "port", "tls", "username", "password", "from"]);
+const TLS: [(&str, Tls); 3] = [("starttls", Tls::StartTls), ("implicit", Tls::Implicit), ("none", Tls::None)];
+
+const fn port(tls: Tls) -> u16 {
+    match tls {
+        Tls::StartTls => 587,
+        Tls::Implicit => 465,
+        Tls::None => 25,
+    }
+}
+
+pub(super) fn smtp(root: &Reader<'_>) -> Option<Smtp> {
+    let table = root.table("smtp", SMTP);
+    if !table.is_written() {
+        return None;
+    }
+    let tls = word(&table, "tls", &TLS).unwrap_or(Tls::StartTls);
+    let username = table.filled_text("username").map(str::to_owned);
+    let password = secret(&table, "password");
+    if username.is_some() && table.get("password").is_none() {
+        table.missing("password", "{ file = \"smtp-password\" }");
+    }
+    if password.is_some() && table.get("username").is_none() {
+        table.missing("username", "\"watchdog\"");
+    }
+    if password.is_some() && tls == Tls::None {
+        table.warn("tls", "\"none\": the password crosses the network for everyone to read");
+    }
+    let from = table.required_text("from", "\"watchdog@example.com\"");
+    if !from.is_empty() && !is_mail_address(from) {
+        table.wrong("from", quoted(from), "a mail address such as \"watchdog@example.com\"");
+    }
+    table.warn(
+        "host",
+        "nothing is mailed in this version; what would be mailed goes to the log and the history",
+    );
+    Some(Smtp {
+        host: table.required_text("host", "\"mail.example.com\"").to_owned(),
+        port: table.whole("port", 1, 65_535).unwrap_or(port(tls)),
+        tls,
+        username,
+        password,
+        from: from.to_owned(),
+    })
+}

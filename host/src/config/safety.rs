@@ -1,0 +1,71 @@
+//! The settings that both sites must share, as one hash that a heartbeat can carry.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use super::model::{Config, ExclusionMode, Kind};
+
+/// Changes whenever the same settings mean something else to a later program.
+const RULES_VERSION: &str = "dr-watchdog safety settings 1";
+/// Bytes of the hash that are sent: two settings that differ are never equal in 128 bits by accident.
+pub const HASH_BYTES: usize = 16;
+
+/// Hash of thresholds, arbiters and timers. What differs between the sites by nature (names, addresses of the sites,
+/// credentials, steps) is not in it, nor is the order of the arbiters.
+pub fn safety_hash(config: &Config) -> [u8; HASH_BYTES] {
+    let digest = Sha256::digest(canonical(config).as_bytes());
+    let mut hash = [0; HASH_BYTES];
+    hash.copy_from_slice(&digest[..HASH_BYTES]);
+    hash
+}
+
+/// One setting a line, so that no two settings run into each other.
+fn canonical(config: &Config) -> String {
+    let (heartbeat, exclusion) = (&config.watchdog.heartbeat, &config.exclusion);
+    let threshold = &config.watchdog.failure_detection.threshold;
+    let mut text = format!("{RULES_VERSION}\n");
+    let mut line = |key: &str, value: u128| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{key} {value}");
+    };
+    line(
+        "mode",
+        match exclusion.mode {
+            ExclusionMode::Verdict => 0,
+        },
+    );
+    line("failover", threshold.failover.ten_thousandths().into());
+    line("adjustManaged", threshold.adjust_managed.ten_thousandths().into());
+    line("retries", heartbeat.retries.into());
+    line("timeoutMs", heartbeat.timeout.ms().into());
+    line("intervalMs", heartbeat.interval.ms().into());
+    line("waitDurationS", config.wait_duration_s.map_or(0, u128::from));
+    line("keepAliveMs", exclusion.keep_alive.as_millis());
+    line("leaseMs", exclusion.lease.as_millis());
+    line("fenceDeadlineMs", exclusion.fence_deadline.as_millis());
+    line("lookMs", exclusion.look.as_millis());
+    line("lookTimeoutMs", exclusion.look_timeout.as_millis());
+    line("clockErrorPpm", exclusion.clock_error_ppm.into());
+    line("slackMs", exclusion.slack.as_millis());
+    line("waitMs", exclusion.wait.as_millis());
+    let mut arbiters: Vec<String> = config
+        .arbiters
+        .iter()
+        .map(|arbiter| {
+            format!("arbiter {} {} {}\n", arbiter.host.to_lowercase(), arbiter.port, kind(arbiter.kind))
+        })
+        .collect();
+    arbiters.sort();
+    text.extend(arbiters);
+    text
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Auto => "auto",
+        Kind::Junos => "junos",
+        Kind::Linux => "linux",
+        Kind::Bsd => "bsd",
+    }
+}

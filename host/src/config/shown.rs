@@ -1,0 +1,43 @@
+//! The configuration as policies and scripts see it: the manual's keys, secrets as `***`.
+
+use dr_watchdog_sdk::sections::Sections;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::model::Config;
+
+/// The sections that come from the configuration. The role, the last failover and the states are the daemon's.
+pub fn sections(config: &Config) -> Sections {
+    Sections {
+        role: None,
+        failover: None,
+        core: Some(config.core.clone()),
+        mysql: config.mysql.clone(),
+        pgsql: config.pgsql.clone(),
+        file: config.file.clone(),
+        watchdog: Some(config.watchdog.clone()),
+        device_management: config.device_management.clone(),
+        states: None,
+    }
+}
+
+/// The same document with the arbiters' credentials in the manual's shape, for a policy script that logs in by
+/// itself. Nothing else gets it.
+pub fn with_secrets(config: &Config, mut sections: Value) -> Value {
+    let shown = sections.pointer_mut("/watchdog/failureDetection/arbiters").and_then(Value::as_array_mut);
+    for (shown, arbiter) in shown.into_iter().flatten().zip(&config.arbiters) {
+        // A document of other arbiters, such as a replayed one, must not get these credentials.
+        let is_same = shown.get("host") == Some(&json!(arbiter.host))
+            && shown.get("port").is_none_or(|port| *port == json!(arbiter.port));
+        if let (true, Some(shown)) = (is_same, shown.as_object_mut()) {
+            shown.insert("username".to_owned(), json!(arbiter.username));
+            shown.insert("password".to_owned(), exposed(arbiter.password.as_ref()));
+            shown.insert("privateKey".to_owned(), exposed(arbiter.private_key.as_ref()));
+        }
+    }
+    sections
+}
+
+fn exposed(secret: Option<&SecretString>) -> Value {
+    json!(secret.map(ExposeSecret::expose_secret).unwrap_or_default())
+}
