@@ -7,6 +7,8 @@
 pub mod eval;
 pub mod lab;
 pub mod needs;
+pub mod plugins;
 pub mod program;
 pub mod scratch;
+pub mod table;
 pub mod wait;
