@@ -1,3 +1,339 @@
 //! Evidence per arbiter: ping, sessions, held sessions.
+//!
+//! Three things go on here, each on request: *looking* (ping and sessions of every arbiter, on one kept connection
+//! each), *holding* (one session per arbiter that proves to the other site that this one lives) and *sweeping* (one
+//! ping of every arbiter). All of them report; nobody decides here.
 
+mod device;
+mod hold;
+mod look;
 pub mod parse;
+mod reach;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
+use secrecy::SecretString;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use crate::config::model::Kind;
+use crate::probe::ping::{PingOutcome, Pinger};
+use crate::probe::ssh::{Destination, Russh, Transport};
+use device::Device;
+
+/// Most looks that connect at once: log-ins cost this machine, and the network, more than anything else here.
+pub const LOOK_CONNECTS_MAX: usize = 256;
+/// Most held sessions that connect at once.
+pub const HOLD_CONNECTS_MAX: usize = 64;
+/// Most sweeps at once. More pile up only where a sweep takes longer than the heartbeat's interval.
+const SWEEPS_MAX: usize = 4;
+/// How long the goodbyes at the end of the program may take in all.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One arbiter and how to reach it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Name by which policies know it.
+    pub name: String,
+    /// Address or name.
+    pub host: String,
+    /// SSH port, also the local port of the sessions that count.
+    pub port: u16,
+    /// User of the log-in.
+    pub username: String,
+    /// Password.
+    pub password: Option<SecretString>,
+    /// Private key; wins over the password.
+    pub private_key: Option<SecretString>,
+    /// What kind of device it is.
+    pub kind: Kind,
+    /// Pinned host keys.
+    pub host_key: Vec<String>,
+}
+
+/// Times and addresses that all arbiters share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// From one look at an arbiter to the next.
+    pub look: Duration,
+    /// Deadline of a look.
+    pub look_timeout: Duration,
+    /// From one answered round trip of a held session to the next.
+    pub keep_alive: Duration,
+    /// How long a ping waits.
+    pub ping_timeout: Duration,
+    /// How often a ping that got no answer is repeated.
+    pub ping_retries: u32,
+    /// The node's own address, from which looks leave.
+    pub source: Option<IpAddr>,
+    /// Address from which held sessions leave; the node's own if absent.
+    pub hold_address: Option<IpAddr>,
+}
+
+/// Something that was found out. An arbiter is its position in the list.
+#[derive(Debug)]
+pub enum Report {
+    /// A ping ended.
+    Pinged {
+        /// Which arbiter.
+        arbiter: usize,
+        /// How.
+        outcome: PingOutcome,
+        /// When it was begun.
+        begun: Instant,
+    },
+    /// All arbiters of a sweep have been pinged.
+    SweepFinished {
+        /// The number that [`Arbiters::sweep`] was given.
+        round: u64,
+    },
+    /// A look at the sessions ended.
+    Looked {
+        /// Which arbiter.
+        arbiter: usize,
+        /// The sessions, or which step failed and how.
+        result: Result<Vec<Session>, (SshOutcome, String)>,
+        /// When the question was sent.
+        begun: Instant,
+        /// Whether the connection is the one of the look before; a look over a new one begins a new series.
+        is_unbroken: bool,
+    },
+    /// A held session is open.
+    HoldOpened {
+        /// Which arbiter.
+        arbiter: usize,
+    },
+    /// A held session answered.
+    HoldAnswered {
+        /// Which arbiter.
+        arbiter: usize,
+        /// When the question was sent: the arbiter may have answered any time since.
+        sent: Instant,
+    },
+    /// A held session broke, or cannot be opened. Said once per reason.
+    HoldLost {
+        /// Which arbiter.
+        arbiter: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What one look found.
+#[derive(Debug)]
+pub struct Look {
+    /// How the ping ended.
+    pub ping: PingOutcome,
+    /// The sessions, or which step failed and how; `None` if nobody asked for them.
+    pub sessions: Option<Result<Vec<Session>, (SshOutcome, String)>>,
+}
+
+/// All arbiters of a site.
+#[derive(Debug)]
+pub struct Arbiters {
+    shared: Arc<Shared>,
+    looking: Mutex<Option<Running>>,
+    holding: Mutex<Option<Running>>,
+    sweeping: Mutex<VecDeque<JoinHandle<()>>>,
+    /// Tasks that say goodbye.
+    ending: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What every task of this room knows.
+#[derive(Debug)]
+struct Shared {
+    devices: Vec<Device>,
+    settings: Settings,
+    pinger: Arc<Pinger>,
+    transport: Arc<dyn Transport>,
+    reports: mpsc::Sender<Report>,
+    look_connects: Semaphore,
+    hold_connects: Semaphore,
+}
+
+/// Tasks that run until they are told to stop.
+#[derive(Debug)]
+struct Running {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    fn stop(self, ending: &Mutex<Vec<JoinHandle<()>>>) {
+        self.stop.send_replace(true);
+        let mut ending = lock(ending);
+        ending.retain(|task| !task.is_finished());
+        ending.extend(self.tasks);
+    }
+}
+
+impl Arbiters {
+    /// Arbiters that are reached by the usual transport.
+    pub fn new(
+        targets: Vec<Target>,
+        settings: Settings,
+        pinger: Arc<Pinger>,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
+        Self::with_transport(targets, settings, pinger, reports, Arc::new(Russh::new()))
+    }
+
+    /// Arbiters that are reached by a transport of the caller's choice.
+    pub fn with_transport(
+        targets: Vec<Target>,
+        settings: Settings,
+        pinger: Arc<Pinger>,
+        reports: mpsc::Sender<Report>,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
+        let shared = Shared {
+            devices: targets.into_iter().map(Device::new).collect(),
+            settings,
+            pinger,
+            transport,
+            reports,
+            look_connects: Semaphore::new(LOOK_CONNECTS_MAX),
+            hold_connects: Semaphore::new(HOLD_CONNECTS_MAX),
+        };
+        Self {
+            shared: Arc::new(shared),
+            looking: Mutex::default(),
+            holding: Mutex::default(),
+            sweeping: Mutex::default(),
+            ending: Mutex::default(),
+        }
+    }
+
+    /// Looks at every arbiter now and at each interval, until told to stop.
+    pub fn start_looking(&self) {
+        let begin = Instant::now();
+        self.start(&self.looking, |shared, arbiter, stopped| {
+            tokio::spawn(look::look_until_stopped(shared, arbiter, begin, stopped))
+        });
+    }
+
+    /// Ends the looking and closes its connections.
+    pub fn stop_looking(&self) {
+        if let Some(running) = lock(&self.looking).take() {
+            running.stop(&self.ending);
+        }
+    }
+
+    /// Holds one session at every arbiter, until told to release them.
+    pub fn hold(&self) {
+        self.start(&self.holding, |shared, arbiter, stopped| {
+            tokio::spawn(hold::hold_until_stopped(shared, arbiter, stopped))
+        });
+    }
+
+    /// Closes the held sessions.
+    pub fn release(&self) {
+        if let Some(running) = lock(&self.holding).take() {
+            running.stop(&self.ending);
+        }
+    }
+
+    fn start(
+        &self,
+        place: &Mutex<Option<Running>>,
+        task: impl Fn(Arc<Shared>, usize, watch::Receiver<bool>) -> JoinHandle<()>,
+    ) {
+        let mut place = lock(place);
+        if place.is_some() {
+            return;
+        }
+        let (stop, stopped) = watch::channel(false);
+        let arbiters = 0..self.shared.devices.len();
+        let tasks =
+            arbiters.map(|arbiter| task(Arc::clone(&self.shared), arbiter, stopped.clone())).collect();
+        *place = Some(Running { stop, tasks });
+    }
+
+    /// Pings every arbiter once, with the configured retries.
+    pub fn sweep(&self, round: u64) {
+        let mut sweeping = lock(&self.sweeping);
+        sweeping.retain(|sweep| !sweep.is_finished());
+        if sweeping.len() >= SWEEPS_MAX
+            && let Some(oldest) = sweeping.pop_front()
+        {
+            tracing::warn!(
+                "a sweep of the arbiters takes longer than {SWEEPS_MAX} intervals and is given up"
+            );
+            oldest.abort();
+        }
+        sweeping.push_back(tokio::spawn(reach::sweep(Arc::clone(&self.shared), round)));
+    }
+
+    /// Looks once at every arbiter, beside whatever else goes on; in the order of the targets.
+    pub async fn look_once(&self, wants_sessions: bool) -> Vec<Look> {
+        let mut running = JoinSet::new();
+        for arbiter in 0..self.shared.devices.len() {
+            let shared = Arc::clone(&self.shared);
+            running.spawn(async move { (arbiter, look::look_once(&shared, arbiter, wants_sessions).await) });
+        }
+        let mut looks = running.join_all().await;
+        looks.sort_by_key(|(arbiter, _)| *arbiter);
+        looks.into_iter().map(|(_, look)| look).collect()
+    }
+
+    /// Runs a command at an arbiter, for a policy.
+    pub async fn run_command(&self, name: &str, command: &str, timeout: Duration) -> SshAnswer {
+        let device = self.shared.devices.iter().find(|device| device.target.name == name);
+        let Some(device) = device else {
+            let names: Vec<&str> =
+                self.shared.devices.iter().map(|device| device.target.name.as_str()).collect();
+            let message = format!("there is no arbiter \"{name}\"; the arbiters are {}", names.join(", "));
+            return SshAnswer::Failed { error: SshOutcome::Dns, message };
+        };
+        device.run_command(&self.shared, command, timeout).await
+    }
+
+    /// Ends everything; goodbyes may take a moment.
+    pub async fn shutdown(&self) {
+        self.stop_looking();
+        self.release();
+        for sweep in lock(&self.sweeping).drain(..) {
+            sweep.abort();
+        }
+        let ending = std::mem::take(&mut *lock(&self.ending));
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
+        for mut task in ending {
+            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}
+
+impl Drop for Arbiters {
+    fn drop(&mut self) {
+        self.stop_looking();
+        self.release();
+    }
+}
+
+impl Shared {
+    /// The destination of a look.
+    fn look_at(&self, arbiter: usize) -> Destination {
+        self.devices[arbiter].destination(self.settings.source)
+    }
+
+    /// The destination of a held session.
+    fn hold_at(&self, arbiter: usize) -> Destination {
+        self.devices[arbiter].destination(self.settings.hold_address.or(self.settings.source))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns once the tasks are told to stop, or nobody is left to tell them.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|is_stopped| *is_stopped).await;
+}

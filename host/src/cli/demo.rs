@@ -1,14 +1,36 @@
-//! `demo`: to be written.
+//! `demo`: two sites, three arbiters and a real failover on this machine.
 
 use std::process::ExitCode;
 
 use super::{Globals, exit};
+use crate::demo::launch::{self, End, Wish};
+use crate::demo::policy_file::Choice;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(
+    after_help = "Needs namespaces, not root. Exit status: 0 the failover went as promised, 1 it did not, \
+                        2 no such policy, 3 this machine forbids namespaces."
+)]
+pub struct Args {
+    /// Which policy decides: `default` (the arbitration plugin), `lua`, `script`, or a policy file of your own.
+    #[arg(long, value_name = "default|lua|script|FILE", default_value = "default")]
+    policy: Choice,
+    /// Write one event a line as JSON, the summary last.
+    #[arg(long)]
+    json: bool,
+    /// Keep the folder with configurations, states, histories and logs, and say where it is.
+    #[arg(long)]
+    keep: bool,
+}
 
 /// Runs the command.
-pub fn run(_globals: &Globals, _args: Args) -> ExitCode {
-    exit::code(exit::USAGE)
+pub fn run(_globals: &Globals, args: Args) -> ExitCode {
+    let wish = Wish { policy: args.policy, is_json: args.json, is_kept: args.keep };
+    exit::code(match launch::run(&wish) {
+        End::Good => exit::OK,
+        End::Bad => exit::FAILED,
+        End::Unusable => exit::USAGE,
+        End::Forbidden => exit::FORBIDDEN,
+    })
 }

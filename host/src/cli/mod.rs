@@ -93,6 +93,9 @@ enum Command {
     /// Runs one policy for the daemon; not for people.
     #[command(hide = true)]
     Worker(crate::worker::Args),
+    /// The demo inside its namespaces; not for people.
+    #[command(hide = true)]
+    DemoInside(crate::demo::inside::Args),
     /// Runs one step of a role change for the daemon; not for people.
     #[command(hide = true)]
     Step(step::Args),
@@ -125,6 +128,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::History(args) => history::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),
         Command::Worker(args) => crate::worker::run(args),
+        Command::DemoInside(args) => crate::demo::inside::run(&args),
         Command::Step(args) => step::run(&args),
         Command::DemoArbiter(args) => crate::demo::arbiter::run(&args),
     }

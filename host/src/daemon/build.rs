@@ -162,17 +162,7 @@ pub fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, policy:
 /// When a room cannot be built; then nothing has changed.
 pub fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Result<(), String> {
     let spec = policy_spec(config, &world.paths).map_err(|failure| failure.message)?;
-    if !same_link(&world.config, config) {
-        // The old one goes first: the new one wants its port.
-        world.link = None;
-        world.link = match listen(config, &world.events) {
-            Ok(link) => link,
-            Err(error) => {
-                world.link = listen(&world.config, &world.events).map_err(|again| config::chain(&again))?;
-                return Err(config::chain(&error));
-            }
-        };
-    }
+    relink(world, config).map_err(|error| config::chain(&error))?;
     if !same_arbiters(&world.config, config) {
         let replaced = arbiters(config, &world.pinger, &world.events);
         let old = std::mem::replace(&mut world.arbiters, replaced);
@@ -190,47 +180,28 @@ pub fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Resul
     Ok(())
 }
 
-/// The signed heartbeat, both ways.
-#[derive(Debug)]
-pub struct Listening {
-    /// Sends.
-    pub link: Rc<Link>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Opens the signed heartbeat; `None` without a key.
-///
-/// # Errors
-/// When its port cannot be bound.
-pub fn listen(
-    config: &Config,
-    events: &mpsc::UnboundedSender<Event>,
-) -> Result<Option<Listening>, PeerError> {
-    let Some(link) = Link::open(config)? else { return Ok(None) };
-    let link = Rc::new(link);
-    let (receiver, events) = (Rc::clone(&link), events.clone());
-    let task = tokio::task::spawn_local(async move {
-        loop {
-            let heard = receiver.receive().await;
+/// Takes what the other site says to the core, until the link is dropped.
+pub fn listen(link: &Link, events: &mpsc::UnboundedSender<Event>) {
+    let (mut receiver, events) = (link.receiver(), events.clone());
+    tokio::task::spawn_local(async move {
+        while let Some(heard) = receiver.receive().await {
             if events.send(Event::HeartbeatHeard(heard.beat(super::now().wall))).is_err() {
                 return;
             }
         }
     });
-    Ok(Some(Listening { link, task }))
 }
 
-fn same_link(old: &Config, new: &Config) -> bool {
-    let key = |config: &Config| config.peer.heartbeat_key.as_ref().map(exposed);
-    let same_peer = (&old.core.peer_vip, &old.core.peer_load_balancer_nodes, old.peer.heartbeat_port)
-        == (&new.core.peer_vip, &new.core.peer_load_balancer_nodes, new.peer.heartbeat_port);
-    same_peer && old.site.source_address == new.site.source_address && key(old) == key(new)
+fn relink(world: &mut World, config: &Config) -> Result<(), PeerError> {
+    world.link = match &world.link {
+        Some(_) if Link::is_same(&world.config, config) => return Ok(()),
+        Some(link) => link.reopen(config)?,
+        None => Link::open(config)?,
+    };
+    if let Some(link) = &world.link {
+        listen(link, &world.events);
+    }
+    Ok(())
 }
 
 fn exposed(secret: &secrecy::SecretString) -> String {

@@ -10,7 +10,6 @@ use dr_watchdog_sdk::Context;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::build::Listening;
 use super::health::Problem;
 use super::history::History;
 use super::live_network::LiveNetwork;
@@ -21,6 +20,7 @@ use super::{records, sections, settings};
 use crate::arbiters::Arbiters;
 use crate::config::{self, Config};
 use crate::paths::Paths;
+use crate::peer::link::Link;
 use crate::policy::Question;
 use crate::probe::ping::Pinger;
 
@@ -31,7 +31,7 @@ pub struct World {
     pub(super) config: Rc<Config>,
     pub(super) arbiters: Rc<Arbiters>,
     pub(super) pinger: Arc<Pinger>,
-    pub(super) link: Option<Listening>,
+    pub(super) link: Option<Link>,
     pub(super) desk: Desk,
     pub(super) steps: Steps,
     pub(super) state_file: StateFile,
@@ -56,7 +56,7 @@ impl World {
         config: Rc<Config>,
         arbiters: Rc<Arbiters>,
         pinger: Arc<Pinger>,
-        link: Option<Listening>,
+        link: Option<Link>,
         desk: Desk,
         steps: Steps,
         state_file: StateFile,
@@ -225,8 +225,8 @@ impl World {
     }
 
     fn send_heartbeat(&mut self, core: &Watchdog) {
-        if let Some(listening) = &self.link {
-            listening.link.send(core.phase(), core.epoch(), core.automatic().is_on());
+        if let Some(link) = &mut self.link {
+            link.send(core.phase(), core.epoch(), core.automatic().is_on());
         }
     }
 

@@ -38,6 +38,7 @@ pub use settings::settings;
 use crate::config::{self, Config, ConfigErrors};
 use crate::paths::Paths;
 use crate::peer::PeerError;
+use crate::peer::link::Link;
 use crate::policy::Failure;
 use crate::probe::ping::{PingError, Pinger};
 use effects::World;
@@ -139,7 +140,10 @@ async fn build(paths: Paths, config: Rc<Config>) -> Result<(World, Inbox), Daemo
     let listener = control::bind(&paths.socket).map_err(files(&paths.socket, "made"))?;
     let (requests, asked) = mpsc::channel(control::REQUESTS_MAX);
     tokio::spawn(control::serve(listener, requests));
-    let link = build::listen(&config, &events).map_err(DaemonError::Peer)?;
+    let link = Link::open(&config).map_err(DaemonError::Peer)?;
+    if let Some(link) = &link {
+        build::listen(link, &events);
+    }
     let steps = Steps::new(steps::launcher(), ends);
     let state_file = StateFile::new(paths.state_file.clone());
     let world = World::new(paths, config, arbiters, pinger, link, desk, steps, state_file, history, events);

@@ -178,7 +178,11 @@ mod tests {
         let to = listener.local_addr().unwrap();
 
         let stream = connects(&site, to, PATIENCE[0]).unwrap();
-        assert_eq!(stream.local_addr().unwrap().ip(), SITE, "machines of different networks see real addresses");
+        assert_eq!(
+            stream.local_addr().unwrap().ip(),
+            SITE,
+            "machines of different networks see real addresses"
+        );
 
         backbone.cut(&site).unwrap();
         assert!(site.has_carrier().unwrap(), "the site's own card must not notice");

@@ -147,8 +147,9 @@ pub(super) fn check_count(detection: &Reader<'_>, count: usize, is_custom: bool,
     let need = (failover.ten_thousandths() * total).div_ceil(SCALE).max(1);
     let (active_spare, standby_spare) = (total - need, need - 1);
     let figures = format!(
-        "{count} arbiters: {active_spare} may be down while the active goes on, {standby_spare} while the standby \
-         may still take over"
+        "{count} arbiter{}: {active_spare} may be down while the active goes on, {standby_spare} while the standby \
+         may still take over",
+        if count == 1 { "" } else { "s" },
     );
     if count < ARBITERS_RECOMMENDED_MIN || count.is_multiple_of(2) {
         let advice = "an odd number from 3 on is better";

@@ -13,6 +13,7 @@ use super::*;
 
 mod bad;
 mod example;
+mod relations;
 
 /// A machine of the imagination.
 #[derive(Debug, Default)]

@@ -138,7 +138,12 @@ pub fn new_key() -> io::Result<PrivateKey> {
 }
 
 /// Serves until it is dropped.
-async fn serve(listener: TcpListener, host_key: PrivateKey, device: Device, account: Account) -> io::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    host_key: PrivateKey,
+    device: Device,
+    account: Account,
+) -> io::Result<()> {
     let public_key = account.public_key.as_deref().map(PublicKey::from_openssh).transpose();
     let public_key = public_key.map_err(io::Error::other)?;
     let mut config = server::Config {

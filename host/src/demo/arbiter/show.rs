@@ -150,6 +150,8 @@ mod tests {
         let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words[2], ["tcp4", "0", "36", "*.22", "*.*", "LISTEN"]);
         assert_eq!(words[3], ["tcp4", "0", "36", "203.0.113.1.22", "192.0.2.10.40000", "ESTABLISHED"]);
-        assert!(text.starts_with("Active Internet connections (including servers)\nProto Recv-Q Send-Q  Local"));
+        assert!(
+            text.starts_with("Active Internet connections (including servers)\nProto Recv-Q Send-Q  Local")
+        );
     }
 }

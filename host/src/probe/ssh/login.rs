@@ -37,6 +37,16 @@ impl Credentials {
 
     /// Logs in.
     pub(super) async fn show(&self, handle: &mut Handle<Gate>) -> Result<(), Refusal> {
+        match self.try_ways(handle).await {
+            // The library reports a connection that broke as a refusal that offers nothing more.
+            Err(Refusal::No(_, offered)) if offered.is_empty() && handle.is_closed() => {
+                Err(Refusal::Broke(Error::Disconnect))
+            }
+            result => result,
+        }
+    }
+
+    async fn try_ways(&self, handle: &mut Handle<Gate>) -> Result<(), Refusal> {
         let offered = match &self.key {
             Some(key) => match self.show_key(handle, key).await? {
                 AuthResult::Success => return Ok(()),

@@ -1,5 +1,8 @@
 //! Plugins that are no plugins, and plugins that misbehave, each compiled from one C file.
 
+mod arbitration;
+mod panics;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
