@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a harness that cannot go on fails its test")]
 
+pub mod bench;
 pub mod eval;
 pub mod lab;
 pub mod needs;

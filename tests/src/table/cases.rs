@@ -106,6 +106,22 @@ pub fn sample(count: usize) -> Vec<Case> {
     all.into_iter().step_by(step).collect()
 }
 
+/// A standby of many free arbiters: the question of the measurements.
+pub fn large(total: u64) -> Case {
+    Case {
+        role: Role::Standby,
+        situation: Situation::PeerLost,
+        wait: Wait::Begins,
+        was_last_active: false,
+        total,
+        pinged: total,
+        managed: total / 3,
+        unreachable: total / 10,
+        failover: 0.5,
+        adjust_managed: 0.5,
+    }
+}
+
 fn settings() -> Vec<(Situation, Wait, bool)> {
     let mut settings = vec![(Situation::PeerLost, Wait::Begins, false)];
     for wait in [Wait::Begins, Wait::Open, Wait::Over] {
