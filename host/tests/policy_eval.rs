@@ -1,5 +1,7 @@
 //! Every bad policy gives a named kind and a legal verdict; good ones answer the same through every engine.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, like the test itself")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -21,6 +21,8 @@ use super::{Failure, FailureKind, PolicySpec, Question, trust};
 
 /// Bytes of standard output, and of standard error, that are read.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one read; on the heap, so that the future of a run stays small.
+const CHUNK_BYTES: usize = 8 << 10;
 /// Time from SIGTERM to SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 /// Log lines of one run.
@@ -205,7 +207,7 @@ impl Output {
     }
 
     async fn fill(&mut self, beyond: Beyond) -> Result<(), Overflow> {
-        let mut chunk = [0; 8 << 10];
+        let mut chunk = vec![0; CHUNK_BYTES];
         while let Ok(count @ 1..) = self.pipe.read(&mut chunk).await {
             self.keep(&chunk[..count]);
             if self.is_cut && beyond == Beyond::Fails {
@@ -217,7 +219,7 @@ impl Output {
 
     /// Takes what already lies in the pipe.
     fn drain(&mut self) {
-        let mut chunk = [0; 8 << 10];
+        let mut chunk = vec![0; CHUNK_BYTES];
         while !self.is_cut
             && let Ok(count @ 1..) = self.pipe.try_read(&mut chunk)
         {
