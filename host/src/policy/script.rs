@@ -1,6 +1,6 @@
 //! Runs a policy script: one process group, JSON in, one JSON object out, host calls over a socket of its own.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -21,6 +21,8 @@ use super::{Failure, FailureKind, PolicySpec, Question, trust};
 
 /// Bytes of standard output, and of standard error, that are read.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one read; on the heap, so that the future of a run stays small.
+const CHUNK_BYTES: usize = 8 << 10;
 /// Time from SIGTERM to SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 /// Log lines of one run.
@@ -205,7 +207,7 @@ impl Output {
     }
 
     async fn fill(&mut self, beyond: Beyond) -> Result<(), Overflow> {
-        let mut chunk = [0; 8 << 10];
+        let mut chunk = vec![0; CHUNK_BYTES];
         while let Ok(count @ 1..) = self.pipe.read(&mut chunk).await {
             self.keep(&chunk[..count]);
             if self.is_cut && beyond == Beyond::Fails {
@@ -217,7 +219,7 @@ impl Output {
 
     /// Takes what already lies in the pipe.
     fn drain(&mut self) {
-        let mut chunk = [0; 8 << 10];
+        let mut chunk = vec![0; CHUNK_BYTES];
         while !self.is_cut
             && let Ok(count @ 1..) = self.pipe.try_read(&mut chunk)
         {
@@ -255,12 +257,25 @@ fn log_errors(policy: &str, errors: &str) {
     }
 }
 
+/// What a file may begin with so that the kernel runs it. Anything else would be handed to a shell by the C library.
+const RUNNABLE: [&[u8]; 2] = [b"#!", b"\x7fELF"];
+
 fn is_runnable(path: &Path) -> Result<(), Failure> {
-    if trust::is_executable(path) {
-        return Ok(());
-    }
     let shown = path.display();
-    let message = format!("the policy {shown} is neither .lua nor .so, and nobody may execute it");
-    Err(Failure::new(FailureKind::Load, message)
-        .with_hint(format!("if it is a script, run `chmod a+x {shown}`")))
+    if !trust::is_executable(path) {
+        let message = format!("the policy {shown} is neither .lua nor .so, and nobody may execute it");
+        return Err(Failure::new(FailureKind::Load, message)
+            .with_hint(format!("if it is a script, run `chmod a+x {shown}`")));
+    }
+    let mut begins = Vec::new();
+    // One that may be executed and not read is left to the kernel.
+    if let Ok(file) = std::fs::File::open(path)
+        && file.take(4).read_to_end(&mut begins).is_ok()
+        && !RUNNABLE.iter().any(|magic| begins.starts_with(magic))
+    {
+        let message = format!("the policy {shown} is neither a script nor a program");
+        return Err(Failure::new(FailureKind::Load, message)
+            .with_hint("the first line of a script names its interpreter, such as #!/bin/sh"));
+    }
+    Ok(())
 }

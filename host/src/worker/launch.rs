@@ -25,9 +25,6 @@ pub(super) fn become_script(script: &Path, user: Option<&OsStr>, is_network_cut:
         Ok(()) => {
             let error = Command::new(script).exec();
             let hint = match error.raw_os_error() {
-                Some(libc_enoexec) if libc_enoexec == Errno::ENOEXEC as i32 => {
-                    "its first line must name an interpreter, such as #!/bin/sh"
-                }
                 Some(missing) if missing == Errno::ENOENT as i32 => {
                     "is the interpreter of its first line installed?"
                 }

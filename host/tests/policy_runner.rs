@@ -1,0 +1,277 @@
+//! The supervisor: a worker that dies costs one verdict, and the next question is answered.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, like the test itself")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dr_watchdog::policy::answers::{Boxed, Network};
+use dr_watchdog::policy::runner::State;
+use dr_watchdog::policy::{
+    Answers, Engine, FailureKind, Outcome, Permissions, PolicySpec, Question, Runner, use_executable,
+};
+use dr_watchdog_core::evidence::Evidence;
+use dr_watchdog_sdk::evidence::{PingAnswer, SshAnswer, TcpAnswer};
+use dr_watchdog_sdk::threshold::Threshold;
+use dr_watchdog_sdk::{Context, Role, Situation, Utc};
+use serde_json::{Value, json};
+
+/// A network whose first ping kills the worker that asks, and whose TCP never answers.
+struct Killer;
+
+impl Network for Killer {
+    fn ping<'a>(&'a self, _: &'a [String], _: Duration, _: u32) -> Boxed<'a, BTreeMap<String, PingAnswer>> {
+        for worker in workers() {
+            kill(worker);
+        }
+        Box::pin(std::future::ready(BTreeMap::new()))
+    }
+    fn ssh<'a>(&'a self, _: &'a str, _: &'a str, _: Duration) -> Boxed<'a, SshAnswer> {
+        Box::pin(std::future::pending())
+    }
+    fn tcp<'a>(&'a self, _: &'a str, _: Duration) -> Boxed<'a, TcpAnswer> {
+        Box::pin(std::future::pending())
+    }
+}
+
+fn kill(pid: i32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// The workers that this thread started: every test runs in a thread of its own, and its workers are that thread's children.
+fn workers() -> Vec<i32> {
+    let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
+    children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn spec(path: PathBuf, run_dir: &Path) -> PolicySpec {
+    use_executable(env!("CARGO_BIN_EXE_dr-watchdog").into());
+    PolicySpec {
+        engine: dr_watchdog::policy::engine_of(&path),
+        path,
+        config: json!({"limit": 3}),
+        deadline: Duration::from_secs(5),
+        memory_bytes: 32 << 20,
+        permissions: Permissions::Warn,
+        script_env: vec![("GREETING".to_owned(), "hello".to_owned())],
+        script_user: None,
+        script_secrets: true,
+        run_dir: run_dir.to_owned(),
+    }
+}
+
+fn question(deadline_ms: u64) -> Question {
+    let context = Context {
+        role: Role::Standby,
+        situation: Situation::PeerLost,
+        wait_time: None,
+        previous: None,
+        deadline_ms,
+        now: Utc::default(),
+    };
+    let arbiters = |password: &str| json!([{"host": "203.0.113.1", "password": password}]);
+    let sections = |password: &str| json!({"role": "standby", "watchdog": {"failureDetection": {"arbiters": arbiters(password)}}});
+    Question { context, sections: sections("***"), sections_with_secrets: sections("geheim") }
+}
+
+async fn ask(runner: &mut Runner, deadline_ms: u64) -> Outcome {
+    let question = question(deadline_ms);
+    let answers = Answers {
+        sections: question.sections.clone(),
+        evidence: Evidence::default().completed(&["203.0.113.1".to_owned()], &Default::default()),
+        role: Role::Standby,
+        warning: Threshold::SEVEN_TENTHS,
+        now: Utc::default(),
+        deadline: tokio::time::Instant::now() + Duration::from_millis(deadline_ms),
+        network: &Killer,
+    };
+    runner.evaluate(question, &answers).await
+}
+
+async fn lua(body: &str) -> (tempfile::TempDir, Runner) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.lua");
+    std::fs::write(&path, format!("return {{ evaluate = function(ctx) {body} end }}")).unwrap();
+    let runner = Runner::load(spec(path, folder.path())).await.unwrap();
+    (folder, runner)
+}
+
+/// Goal: kill -9 of the worker in the middle of an evaluation is one failure, named with signal and last call.
+#[tokio::test]
+async fn a_worker_killed_in_the_middle_is_a_crash_and_the_next_question_is_answered() {
+    let body =
+        "dr.arbiters.ping() if ctx.deadlineMs < 4000 then dr.ping({}) end return dr.verdict.nothing('alive')";
+    let (_folder, mut runner) = lua(body).await;
+    let outcome = ask(&mut runner, 3_000).await;
+    let failure = outcome.failure.unwrap();
+    assert_eq!(failure.kind, FailureKind::Crash, "{failure}");
+    assert!(failure.message.contains("SIGKILL") && failure.message.contains("\"ping\""), "{failure}");
+    assert_eq!(runner.status().state, State::Backoff);
+    let outcome = ask(&mut runner, 5_000).await;
+    assert_eq!(outcome.failure, None);
+    assert_eq!(outcome.verdict.description, "alive");
+    assert_eq!((runner.status().state, runner.status().restarts), (State::Running, 1));
+    assert_eq!(outcome.calls.len(), 1, "{:?}", outcome.calls);
+    assert_eq!(outcome.calls[0].method, "arbiters.ping");
+}
+
+#[tokio::test]
+async fn a_worker_killed_while_it_is_idle_costs_no_verdict() {
+    let (_folder, mut runner) = lua("return dr.verdict.nothing('alive')").await;
+    for worker in workers() {
+        kill(worker);
+        // Until it is dead: a question that reaches a dying worker is a crash.
+        let limit = std::time::Instant::now() + Duration::from_secs(5);
+        while !std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap().contains(") Z ") {
+            assert!(std::time::Instant::now() < limit, "{worker} does not die");
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(ask(&mut runner, 5_000).await.failure, None);
+    assert_eq!(runner.status().restarts, 1);
+}
+
+#[tokio::test]
+async fn five_crashes_quarantine_the_policy_until_it_is_loaded_again() {
+    let (_folder, mut runner) = lua("dr.ping({})").await;
+    for _ in 0..5 {
+        assert_eq!(ask(&mut runner, 5_000).await.failure.unwrap().kind, FailureKind::Crash);
+    }
+    assert_eq!(runner.status().state, State::Quarantined);
+    let failure = ask(&mut runner, 5_000).await.failure.unwrap();
+    assert!(failure.message.contains("quarantined") && failure.hint.is_some(), "{failure}");
+    assert!(workers().is_empty());
+}
+
+/// Goal: the deadline counts host calls; a guest that waits in one is cancelled, not killed.
+#[tokio::test]
+async fn a_policy_that_waits_in_a_host_call_at_its_deadline_keeps_its_worker() {
+    let (_folder, mut runner) =
+        lua("if ctx.deadlineMs < 4000 then dr.tcp('192.0.2.1:1', {timeoutMs = 60000}) end return dr.verdict.nothing('')").await;
+    let outcome = ask(&mut runner, 300).await;
+    assert_eq!(outcome.failure.unwrap().kind, FailureKind::Timeout);
+    assert!(outcome.elapsed < Duration::from_millis(700), "{:?}", outcome.elapsed);
+    assert_eq!(ask(&mut runner, 5_000).await.failure, None);
+    assert_eq!((runner.status().state, runner.status().restarts), (State::Running, 0));
+}
+
+/// Goal: no state of one evaluation is seen by the next, and the policy's own configuration is.
+#[tokio::test]
+async fn every_evaluation_has_a_fresh_state_and_the_policys_configuration() {
+    let body = "n = (n or 0) + 1 string.format = nil return dr.verdict.nothing('', {n = n, limit = dr.policy.config.limit, r = math.random(1000)})";
+    let (_folder, mut runner) = lua(body).await;
+    let first = ask(&mut runner, 5_000).await;
+    let second = ask(&mut runner, 5_000).await;
+    assert_eq!(first.failure, None);
+    assert_eq!(first.verdict, second.verdict);
+    assert_eq!(first.verdict.payload.details.unwrap()["limit"], 3);
+}
+
+/// Goal: the worker has none of the watchdog's powers. What it is seen to have is read from /proc.
+#[tokio::test]
+async fn the_worker_leads_its_group_gains_nothing_and_holds_few_descriptors() {
+    let (_folder, runner) = lua("return dr.verdict.nothing('')").await;
+    let [worker] = workers()[..] else { panic!("one worker: {:?}", workers()) };
+    let status = std::fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    let limits = std::fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
+    assert!(limits.lines().any(|line| line.starts_with("Max core file size        0")), "{limits}");
+    assert!(limits.lines().any(|line| line.starts_with("Max address space") && !line.contains("unlimited")));
+    let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(worker))).unwrap();
+    assert_eq!(group.as_raw(), worker);
+    let open = std::fs::read_dir(format!("/proc/{worker}/fd")).unwrap().count();
+    assert!(open <= 5, "standard ones, frames, cancellations: {open}");
+    drop(runner);
+    assert!(workers().is_empty(), "a dropped runner leaves no worker");
+}
+
+async fn sh(body: &str) -> (tempfile::TempDir, Runner) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy");
+    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let runner = Runner::load(spec(path, folder.path())).await.unwrap();
+    assert_eq!(runner.status().engine, Engine::Script);
+    (folder, runner)
+}
+
+/// Asks the script's socket from Python; prints what it answered as the details of a verdict.
+const ASK: &str = r#"
+cat > "$0.py" <<'END'
+import json, os, socket, struct
+def ask(method, params):
+    s = socket.socket(socket.AF_UNIX); s.connect(os.environ["DR_WATCHDOG_SOCKET"])
+    body = json.dumps({"id": 1, "method": method, "params": params}).encode()
+    s.sendall(struct.pack(">I", len(body)) + body)
+    f = s.makefile("rb"); (n,) = struct.unpack(">I", f.read(4)); return json.loads(f.read(n))
+details = {"sections": ask("sections", {"include": ["watchdog"]}), "ping": ask("arbiters.ping", {}),
+           "unknown": ask("health", {}), "greeting": os.environ.get("GREETING")}
+print(json.dumps({"state": "standby", "action": "nothing", "description": "", "payload": {"waitTime": "", "details": details}}))
+END
+"#;
+
+/// Goal: an old script logs in by itself, so its own process group sees the credentials, and nobody else.
+#[tokio::test]
+async fn a_script_sees_the_credentials_and_a_process_outside_its_group_does_not() {
+    for (run, password) in [("python3 \"$0.py\"", "geheim"), ("setsid -w python3 \"$0.py\"", "***")] {
+        let (_folder, mut runner) = sh(&format!("{ASK}\n{run}")).await;
+        let outcome = ask(&mut runner, 5_000).await;
+        assert_eq!(outcome.failure, None);
+        let details = Value::Object(outcome.verdict.payload.details.unwrap());
+        let arbiter = &details["sections"]["result"]["watchdog"]["failureDetection"]["arbiters"][0];
+        assert_eq!(arbiter["password"], password, "{details}");
+        assert_eq!(details["ping"]["result"]["total"], 1);
+        assert_eq!(details["unknown"]["error"]["kind"], "unsupported");
+        assert_eq!(details["greeting"], "hello");
+        assert!(!format!("{:?}", outcome.calls).contains("geheim"), "no record holds a secret");
+    }
+}
+
+/// Goal: a root daemon runs a script as the user it is told to; needs root, which the test command has.
+#[tokio::test]
+async fn a_script_runs_as_its_configured_user_and_still_reaches_its_socket() {
+    use std::os::unix::fs::PermissionsExt;
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not root: the switch of the user cannot be shown here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = folder.path().join("policy");
+    let text = format!(
+        "#!/bin/sh\ncd /tmp; {}\npython3 /tmp/$$.py; rm -f /tmp/$$.py",
+        ASK.replace("$0.py", "/tmp/$$.py")
+    );
+    let text = text.replace("\"greeting\": os.environ.get(\"GREETING\")", "\"greeting\": os.getuid()");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut spec = spec(path, folder.path());
+    spec.script_user = Some("nobody".to_owned());
+    let mut runner = Runner::load(spec.clone()).await.unwrap();
+    let outcome = ask(&mut runner, 5_000).await;
+    assert_eq!(outcome.failure, None);
+    let details = outcome.verdict.payload.details.unwrap();
+    assert_eq!(details["greeting"], nix::unistd::User::from_name("nobody").unwrap().unwrap().uid.as_raw());
+    assert_eq!(details["ping"]["result"]["total"], 1);
+    spec.script_user = Some("no-such-user".to_owned());
+    let failure = Runner::load(spec).await.unwrap_err();
+    assert!(failure.message.contains("no-such-user") && failure.hint.is_some(), "{failure}");
+}
+
+#[tokio::test]
+async fn a_policy_that_others_may_write_is_refused_where_a_daemon_runs_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["x.lua", "x.so", "x"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let mut spec = spec(path.clone(), folder.path());
+        spec.permissions = Permissions::Refuse;
+        let failure = Runner::load(spec).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Denied, "{failure}");
+        assert!(failure.message.contains(&format!("chmod go-w {}", path.display())), "{failure}");
+    }
+}
