@@ -116,6 +116,18 @@ async fn a_host_key_is_never_accepted_silently() {
 }
 
 #[tokio::test]
+async fn the_pin_of_any_of_a_servers_keys_is_enough() {
+    let other = Sshd::start_with("rsa", "");
+    let sshd = Sshd::start_with("ed25519", &format!("HostKey {}\n", other.host_key().display()));
+    let mut to = sshd.destination();
+    to.host_keys = vec![other.fingerprint.clone()];
+    assert_eq!(run(&to, "echo either").await.unwrap().stdout, b"either\n");
+    to.host_keys = vec![Sshd::start().fingerprint.clone()];
+    let error = connect(&to).await.unwrap_err();
+    assert!(error.to_string().contains(&sshd.fingerprint), "{error}");
+}
+
+#[tokio::test]
 async fn a_wrong_key_is_an_auth_failure_that_says_what_the_server_takes() {
     let sshd = Sshd::start();
     let mut to = sshd.destination();
