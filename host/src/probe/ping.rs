@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence, SurgeError};
+use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::{OnceCell, Semaphore};
@@ -32,6 +32,9 @@ const SEND_TRIES: usize = 4;
 const LATE: Duration = Duration::from_millis(5);
 /// After a late time-out, how long to look for replies that are already here.
 const DRAIN: Duration = Duration::from_millis(20);
+/// Types of the packets that answer an echo.
+const ECHO_REPLY_V4: u8 = 0;
+const ECHO_REPLY_V6: u8 = 129;
 /// Data of an echo, as much as `ping` sends.
 const PAYLOAD: [u8; 56] = [0x64; 56];
 
@@ -88,6 +91,8 @@ struct Family {
     outstanding: Semaphore,
     capacity: usize,
     notes: Notes,
+    /// Tells our echoes from everybody else's on a raw socket; a datagram socket has an own one.
+    identifier: PingIdentifier,
     errors: JoinHandle<()>,
 }
 
@@ -176,15 +181,22 @@ impl Family {
         let socket = Arc::new(ours);
         let notes = Notes::default();
         let errors = tokio::spawn(read_errors_for_ever(Arc::clone(&socket), notes.clone()));
-        Ok(Self { client, socket, outstanding: Semaphore::new(capacity), capacity, notes, errors })
+        let identifier = PingIdentifier(random());
+        Ok(Self {
+            client,
+            socket,
+            outstanding: Semaphore::new(capacity),
+            capacity,
+            notes,
+            identifier,
+            errors,
+        })
     }
 
     /// One echo; an error if it could not be sent.
     async fn echo(&self, to: IpAddr, sequence: u16, timeout: Duration) -> Result<PingOutcome, String> {
-        // Counts on raw sockets only; a datagram socket has its own.
-        let identifier = PingIdentifier(std::process::id() as u16);
         let note = self.notes.take_place(to, sequence);
-        let mut pinger = self.client.pinger(to, identifier).await;
+        let mut pinger = self.client.pinger(to, self.identifier).await;
         pinger.timeout(timeout + DRAIN + timeout);
         let deadline = Instant::now() + timeout;
         let mut waiting = pin!(pinger.ping(PingSequence(sequence), &PAYLOAD));
@@ -194,7 +206,12 @@ impl Family {
             ended = tokio::time::timeout(DRAIN, &mut waiting).await;
         }
         match ended {
-            Ok(Ok((_, rtt))) => Ok(PingOutcome::Answered { rtt }),
+            Ok(Ok((packet, rtt))) if is_reply(&packet) => Ok(PingOutcome::Answered { rtt }),
+            Ok(Ok(_)) => {
+                // On a raw socket the client takes a router's error for an answer.
+                self.read_errors();
+                Ok(PingOutcome::Failed(note.said().unwrap_or_else(|| "unreachable".to_owned())))
+            }
             Ok(Err(SurgeError::Timeout { .. })) | Err(_) => {
                 Ok(note.said().map_or(PingOutcome::TimedOut, PingOutcome::Failed))
             }
@@ -206,6 +223,23 @@ impl Family {
     /// Reads now what the reading task may not have heard of yet.
     fn read_errors(&self) {
         drain_errors(&self.socket, &self.notes);
+    }
+}
+
+/// Whether a packet is the reply to an echo, and no error about it.
+fn is_reply(packet: &IcmpPacket) -> bool {
+    match packet {
+        IcmpPacket::V4(packet) => packet.get_icmp_type().0 == ECHO_REPLY_V4,
+        IcmpPacket::V6(packet) => packet.get_icmpv6_type().0 == ECHO_REPLY_V6,
+    }
+}
+
+fn random() -> u16 {
+    let mut bytes = [0; 2];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK) {
+        Ok(_) => u16::from_ne_bytes(bytes),
+        // Only two programs that ping one host need to differ, and their ids do.
+        Err(_) => std::process::id() as u16,
     }
 }
 
@@ -234,12 +268,15 @@ fn drain_errors(socket: &UdpSocket, notes: &Notes) {
     }
 }
 
+/// An outstanding echo: whom it is for, and its sequence number.
+type Echo = (IpAddr, u16);
+
 /// What was reported about the outstanding echoes.
 #[derive(Debug, Clone, Default)]
-struct Notes(Arc<Mutex<HashMap<(IpAddr, u16), Option<String>>>>);
+struct Notes(Arc<Mutex<HashMap<Echo, Option<String>>>>);
 
 impl Notes {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(IpAddr, u16), Option<String>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Echo, Option<String>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -258,7 +295,7 @@ impl Notes {
 
 struct Note<'a> {
     notes: &'a Notes,
-    of: (IpAddr, u16),
+    of: Echo,
 }
 
 impl Note<'_> {

@@ -81,6 +81,11 @@ impl Sshd {
         read(&self.folder.path().join("user_key"))
     }
 
+    /// The file of its host key.
+    pub(crate) fn host_key(&self) -> PathBuf {
+        self.folder.path().join("host_key")
+    }
+
     /// Lets another new key in too, and gives it.
     pub(crate) fn let_in(&self, kind: &str, passphrase: &str) -> SecretString {
         let path = self.folder.path().join(format!("user_key_{kind}"));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, DisconnectReason, Handle, Handler};
-use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{Algorithm, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Disconnect, Preferred, kex, mac};
 use tokio::time::Instant;
 
@@ -53,20 +53,57 @@ impl Russh {
         let credentials = Credentials::new(to)?;
         let judge = Judge::new(&to.host, to.port, &to.host_keys, &self.known_hosts)?;
         let peer = within(deadline, Step::Resolve, find(to, deadline)).await?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        let stream = tcp::open(peer, to.source, left).await.map_err(SshError::Unreachable)?;
-        let (lifeline, stream) = tether(stream);
-        let config = Arc::new(config(&judge));
-        let end = End::default();
-        let gate = Gate { judge, end: end.clone() };
-        let shaking =
-            async { client::connect_stream(config, stream, gate).await.map_err(GateError::into_error) };
-        let mut handle = within(deadline, Step::Handshake, shaking).await?;
-        let showing =
-            async { credentials.show(&mut handle).await.map_err(|refusal| refused(to, refusal, &end)) };
-        within(deadline, Step::Auth, showing).await?;
-        Ok(Box::new(Session { peer, handle, end, _lifeline: lifeline }))
+        let mut kinds = judge.preferred(&Preferred::DEFAULT.key);
+        let mut mismatch = None;
+        // Each round takes a kind away, so there are no more rounds than kinds.
+        loop {
+            let config = config(&kinds);
+            match attempt(to, peer, config, judge.clone(), &credentials, deadline).await {
+                // A device with several keys shows the kind that we ask for first, and the pin may be of another.
+                Err(SshError::HostKey(error @ HostKeyError::Pinned { .. })) => {
+                    if let HostKeyError::Pinned { kind, .. } = &error {
+                        kinds.retain(|other| !is_same_kind(other, kind));
+                    }
+                    let error = mismatch.get_or_insert(error);
+                    if kinds.is_empty() {
+                        return Err(error.clone().into());
+                    }
+                }
+                Err(error @ (SshError::Handshake(_) | SshError::Timeout(_) | SshError::Unreachable(_))) => {
+                    return Err(mismatch.map_or(error, SshError::HostKey));
+                }
+                ended => return ended,
+            }
+        }
     }
+}
+
+/// One connection, from TCP to the log-in.
+async fn attempt(
+    to: &Destination,
+    peer: SocketAddr,
+    config: client::Config,
+    judge: Judge,
+    credentials: &Credentials,
+    deadline: Instant,
+) -> Result<Box<dyn Connection>, SshError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let stream = tcp::open(peer, to.source, left).await.map_err(SshError::Unreachable)?;
+    let (lifeline, stream) = tether(stream);
+    let end = End::default();
+    let gate = Gate { judge, end: end.clone() };
+    let shaking =
+        async { client::connect_stream(Arc::new(config), stream, gate).await.map_err(GateError::into_error) };
+    let mut handle = within(deadline, Step::Handshake, shaking).await?;
+    let showing = async { credentials.show(&mut handle).await.map_err(|refusal| refused(to, refusal, &end)) };
+    within(deadline, Step::Auth, showing).await?;
+    Ok(Box::new(Session { peer, handle, end, _lifeline: lifeline }))
+}
+
+/// Whether keys of this name are asked for by this algorithm; an RSA key is one key, whatever hash it signs with.
+fn is_same_kind(algorithm: &Algorithm, name: &str) -> bool {
+    let kind = if algorithm.clone().is_rsa() { Algorithm::Rsa { hash: None } } else { algorithm.clone() };
+    kind.to_string() == name
 }
 
 impl Default for Russh {
@@ -85,10 +122,10 @@ impl Transport for Russh {
     }
 }
 
-fn config(judge: &Judge) -> client::Config {
+fn config(kinds: &[Algorithm]) -> client::Config {
     let usual = Preferred::DEFAULT;
     let preferred = Preferred {
-        key: Cow::Owned(judge.preferred(&usual.key)),
+        key: Cow::Owned(kinds.to_vec()),
         kex: Cow::Owned(usual.kex.iter().chain(&OLD_KEY_EXCHANGES).copied().collect()),
         mac: Cow::Owned(usual.mac.iter().chain(&OLD_MACS).copied().collect()),
         ..usual
