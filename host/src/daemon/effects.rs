@@ -249,9 +249,9 @@ impl World {
 
     /// Puts the states where `api v1 config` finds them when the daemon is down (reading A31).
     pub(super) fn show(&mut self, now: Now, core: &Watchdog) {
-        let mut states = json!(sections::states(now, core));
-        let written = records::without_times(&mut states);
-        if written == self.shown {
+        let states = json!(sections::states(now, core));
+        let timeless = records::without_times(&states);
+        if timeless == self.shown {
             return;
         }
         let text = states.to_string();
@@ -262,7 +262,7 @@ impl World {
         if let Err(error) = written {
             tracing::warn!(%error, file = %self.paths.states_file.display(), "the states could not be written");
         }
-        self.shown = written;
+        self.shown = timeless;
     }
 
     /// The network that a policy's host calls reach.

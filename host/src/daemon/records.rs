@@ -134,7 +134,7 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
 }
 
 /// The states without the instants of their messages: two that differ in nothing else are the same.
-pub(super) fn without_times(states: &mut Value) -> Value {
+pub(super) fn without_times(states: &Value) -> Value {
     let mut copy = states.clone();
     for service in copy.as_object_mut().into_iter().flat_map(Map::values_mut) {
         if let Some(message) = service.pointer_mut("/msg").and_then(Value::as_object_mut) {
