@@ -1,1 +1,15 @@
-//! placeholder
+//! The harness of the test rings: programs, waiting, and a laboratory of network namespaces.
+//!
+//! Architecture invariant: nothing here decides anything about the product; it arranges, breaks and looks.
+
+#![allow(clippy::unwrap_used, reason = "a harness that cannot go on fails its test")]
+
+pub mod bench;
+pub mod eval;
+pub mod lab;
+pub mod needs;
+pub mod plugins;
+pub mod program;
+pub mod scratch;
+pub mod table;
+pub mod wait;

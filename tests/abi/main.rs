@@ -1,0 +1,7 @@
+//! One contract, every engine: the decision table, plugins in C, plugins that are broken.
+
+#![allow(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
+mod broken;
+mod table;
+mod written_in_c;

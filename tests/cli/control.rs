@@ -1,0 +1,186 @@
+//! The control socket, the lock, exit codes of the commands around a daemon.
+
+use std::time::Duration;
+
+use dr_watchdog_tests::lab::{Daemon, Lone};
+use dr_watchdog_tests::program::{Run, command, run};
+use dr_watchdog_tests::wait;
+
+fn on(daemon: &Daemon, arguments: &[&str]) -> Run {
+    run(command(["--root"]).arg(daemon.root()).args(arguments)).is_orderly()
+}
+
+#[test]
+fn commands_that_need_a_daemon_say_that_none_runs() {
+    let lone = Lone::new(|_, _| {});
+    on(&lone.site, &["stop"]).expect(2).says(&["no daemon runs"]);
+    on(&lone.site, &["toolkit", "watchdog", "status"]).expect(2).says(&["dr-watchdog run"]);
+    let health = on(&lone.site, &["health", "--json"]).expect(2).json();
+    assert_eq!((&health["status"], &health["daemon"]["up"]), (&"critical".into(), &false.into()), "{health}");
+}
+
+#[test]
+fn health_has_the_documented_shape_and_its_status_is_the_exit_code() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    let run = on(&lone.site, &["health", "--json"]);
+    let health = run.json();
+    for key in [
+        "status",
+        "time",
+        "version",
+        "daemon",
+        "site",
+        "role",
+        "serving",
+        "epoch",
+        "peer",
+        "takeover",
+        "exclusion",
+        "automaticFailover",
+        "arbiters",
+        "policy",
+        "services",
+        "lastDecision",
+        "problems",
+    ] {
+        assert!(health.get(key).is_some(), "{key}: {health}");
+    }
+    let code = match health["status"].as_str().unwrap() {
+        "ok" => 0,
+        "warning" => 1,
+        "critical" => 2,
+        other => panic!("{other}"),
+    };
+    let run = run.expect(code);
+    assert_eq!(run.stdout.lines().count(), 1, "one line\n{}", run.all());
+    on(&lone.site, &["health"]).says(&["standby"]);
+}
+
+#[test]
+fn a_socket_that_a_killed_daemon_left_behind_is_in_nobodys_way() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    lone.site.kill_9();
+    assert!(lone.site.paths().socket.exists(), "kill -9 leaves the socket");
+    on(&lone.site, &["stop"]).expect(2).says(&["no daemon runs"]);
+    lone.site.start();
+    assert_eq!(lone.site.health()["daemon"]["up"], true);
+}
+
+#[test]
+fn a_second_daemon_on_the_same_root_says_who_runs_and_leaves_the_first_alone() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    let pid = lone.site.pid().to_string();
+    on(&lone.site, &["run"]).expect(4).says(&[&pid]);
+    assert_eq!(lone.site.health()["daemon"]["pid"], lone.site.pid().as_raw());
+}
+
+#[test]
+fn stop_ends_the_daemon_and_returns_when_it_is_gone() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    let pid = lone.site.pid();
+    let stopped = on(&lone.site, &["stop", "--json"]).expect(0).json();
+    assert_eq!((&stopped["stopped"], &stopped["pid"]), (&true.into(), &pid.as_raw().into()), "{stopped}");
+    assert!(lone.site.ended(Duration::from_secs(1)).success());
+}
+
+#[test]
+fn sigterm_ends_the_daemon_with_success_and_says_so() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    assert!(lone.site.stop().success());
+    assert!(lone.site.log().contains("SIGTERM received"), "{}", lone.site.log());
+}
+
+/// The operator's switch: off for a time with a reason, shown with its author, stops a promotion, survives a restart.
+#[test]
+fn the_operators_switch_stops_a_promotion_and_survives_a_restart() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    let disable = ["--disable-automatic-failover", "30m", "--reason", "work on the line", "--json"];
+    let shown = on(&lone.site, &[&["toolkit", "watchdog", "status"][..], &disable].concat()).expect(0).json();
+    let failover = &shown["automaticFailover"];
+    assert_eq!(
+        (&failover["enabled"], &failover["reason"]),
+        (&false.into(), &"work on the line".into()),
+        "{shown}"
+    );
+    assert!(failover["until"].is_string(), "{shown}");
+
+    lone.site.kill_9();
+    lone.tell("beActive");
+    lone.site.start();
+    let decision = lone.site.wait("a gate stops the promotion", Duration::from_secs(60), |daemon| {
+        let last = daemon.decisions().pop().unwrap_or_default();
+        wait::holds(last["gate"]["name"] == "automaticFailover", || last.to_string()).map(|()| last)
+    });
+    assert!(decision["gate"]["why"].as_str().unwrap().contains("work on the line"), "{decision}");
+    assert_eq!(lone.site.standing().unwrap(), "standby/standby");
+
+    on(&lone.site, &["toolkit", "watchdog", "status", "--enable-automatic-failover"]).expect(0);
+    lone.site.wait_standing("active/active", Duration::from_secs(60));
+}
+
+#[test]
+fn a_duration_that_is_none_is_a_usage_error() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    for wrong in ["30x", "-1", "", "1d"] {
+        let argument = format!("--disable-automatic-failover={wrong}");
+        on(&lone.site, &["toolkit", "watchdog", "status", &argument]).expect(2);
+    }
+    assert_eq!(lone.site.health()["automaticFailover"]["enabled"], true);
+}
+
+#[test]
+fn the_history_is_shown_with_everything_that_the_policy_saw() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    lone.site.wait_decisions(0, 2, Duration::from_secs(60));
+    let list = on(&lone.site, &["history"]).expect(0);
+    assert!(list.stdout.contains("peerLost") && list.stdout.contains("as told"), "{}", list.all());
+    let lines = on(&lone.site, &["history", "--kind", "decision", "--json", "-n", "1"]).expect(0);
+    let record = lines.json();
+    for key in [
+        "id",
+        "time",
+        "situation",
+        "verdict",
+        "outcome",
+        "sections",
+        "evidence",
+        "calls",
+        "askedUs",
+        "decidedUs",
+    ] {
+        assert!(record.get(key).is_some(), "{key}: {record}");
+    }
+    let id = record["id"].to_string();
+    on(&lone.site, &["history", "--id", &id]).expect(0).says(&["\"verdict\""]);
+    on(&lone.site, &["history", "--id", "999999"]).expect(2).says(&["999999"]);
+}
+
+/// A policy file that goes away costs verdicts, not the watchdog; when it is back, so are the verdicts.
+#[test]
+fn a_policy_that_disappears_is_a_harmless_verdict() {
+    let mut lone = Lone::new(|_, _| {});
+    let policy = lone.scratch.join("told.sh");
+    let away = lone.scratch.join("away");
+    std::fs::rename(&policy, &away).unwrap();
+    lone.tell("beActive");
+    lone.site.start();
+    let failed = lone.site.wait_decisions(0, 2, Duration::from_secs(60));
+    for decision in &failed {
+        assert_eq!(
+            (&decision["verdict"]["action"], &decision["gate"]["name"]),
+            (&"nothing".into(), &"valid".into())
+        );
+        assert!(decision["error"]["message"].as_str().unwrap().contains("told.sh"), "{}", decision["error"]);
+    }
+    assert!(lone.site.health()["problems"].to_string().contains("told.sh"), "{}", lone.site.health());
+    std::fs::rename(&away, &policy).unwrap();
+    lone.site.wait_standing("active/active", Duration::from_secs(60));
+}

@@ -1,0 +1,13 @@
+//! What a person types, what the program says.
+
+#![allow(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
+mod bad_config;
+mod bad_policy;
+mod bad_script;
+mod config_sections;
+mod control;
+mod eval_shapes;
+mod help;
+mod readme;
+mod state_file;

@@ -1,0 +1,126 @@
+//! The stored state: damaged, from a newer program, on a full disk. Nothing is guessed, nothing is lost.
+
+use std::fs;
+use std::time::Duration;
+
+use dr_watchdog_tests::lab::Lone;
+use dr_watchdog_tests::program::system;
+use dr_watchdog_tests::wait;
+
+/// Longest role change of a lone site.
+const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+
+/// A site that was active when its watchdog was killed.
+fn was_active() -> Lone {
+    let mut lone = Lone::new(|ledger, recipe| {
+        recipe.be_active = vec![("serve".to_owned(), ledger.command("a", "serve"), true)];
+        recipe.be_standby = vec![("stop".to_owned(), ledger.command("a", "stop"), true)];
+    });
+    lone.site.start();
+    lone.tell("beActive");
+    lone.site.wait_standing("active/active", CHANGE_LIMIT);
+    lone.tell("nothing");
+    lone.site.kill_9();
+    lone
+}
+
+/// Starts with a state file that was changed so, and demands that the site boots as standby, says why, and keeps a copy.
+fn boots_as_standby(change: impl FnOnce(&str) -> String, says: &str) {
+    let mut lone = was_active();
+    let file = lone.site.paths().state_file.clone();
+    let bad = change(&fs::read_to_string(&file).unwrap());
+    fs::write(&file, &bad).unwrap();
+    lone.site.start();
+    let health = lone.site.health();
+    assert_eq!(health["role"], "standby", "{health}");
+    assert!(health["problems"].to_string().contains(says), "\"{says}\" is not said: {}", health["problems"]);
+    assert!(lone.site.log().contains(says), "{}", lone.site.log());
+    let folder = fs::read_dir(file.parent().unwrap()).unwrap();
+    let copies = folder.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap_or_default());
+    assert!(copies.into_iter().any(|copy| copy == bad), "the unusable file is kept");
+}
+
+#[test]
+fn a_truncated_state_boots_as_standby() {
+    boots_as_standby(|good| good[..good.len() / 2].to_owned(), "no complete JSON");
+}
+
+#[test]
+fn an_empty_state_boots_as_standby() {
+    boots_as_standby(|_| String::new(), "no complete JSON");
+}
+
+#[test]
+fn a_state_with_a_wrong_checksum_boots_as_standby() {
+    boots_as_standby(|good| good.replacen("\"epoch\":", "\"epoch\": ", 1), "checksum");
+}
+
+#[test]
+fn a_state_of_a_newer_program_boots_as_standby() {
+    boots_as_standby(|good| good.replacen("\"version\":1", "\"version\":2", 1), "newer program");
+}
+
+/// A tiny file system over the state's folder, full to the last byte.
+struct FullDisk {
+    folder: String,
+    filler: String,
+}
+
+impl FullDisk {
+    fn new(lone: &Lone) -> Self {
+        let folder = lone.site.paths().state_dir.clone();
+        fs::create_dir_all(&folder).unwrap();
+        let folder = folder.to_str().unwrap().to_owned();
+        system("mount", &["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", &folder]);
+        Self { filler: format!("{folder}/filler"), folder }
+    }
+
+    fn fill(&self) {
+        // It is meant to fail: the disk is full then.
+        let filled = fs::write(&self.filler, vec![0_u8; 4 << 20]);
+        assert!(filled.is_err(), "the disk took more than it has");
+    }
+
+    fn empty(&self) {
+        fs::remove_file(&self.filler).unwrap();
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        system("umount", &["-l", &self.folder]);
+    }
+}
+
+/// Goal: a promotion whose epoch cannot be written does not begin. Wrong would be: the site serves with an epoch that a
+/// crash forgets, the watchdog ends, or the old state is lost.
+#[test]
+fn a_full_disk_stops_a_promotion_and_nothing_else() {
+    let mut lone = Lone::new(|ledger, recipe| {
+        recipe.be_active = vec![("serve".to_owned(), ledger.command("a", "serve"), true)];
+    });
+    let disk = FullDisk::new(&lone);
+    lone.site.start();
+    lone.site.wait("the boot time is over", CHANGE_LIMIT, |daemon| {
+        let health = daemon.try_health()?;
+        wait::holds(health["booting"] == false, || health.to_string())
+    });
+    let before = fs::read_to_string(&lone.site.paths().state_file).unwrap();
+    disk.fill();
+    lone.tell("beActive");
+    let health = lone.site.wait("health says that the state is not written", CHANGE_LIMIT, |daemon| {
+        let health = daemon.try_health()?;
+        wait::holds(health["problems"].to_string().contains("could not be written"), || health.to_string())?;
+        Ok(health)
+    });
+    assert_eq!(health["status"], "critical", "{health}");
+    assert_eq!(lone.ledger.count("serve"), 0, "no step ran\n{}", lone.site.dump());
+    assert_eq!(fs::read_to_string(&lone.site.paths().state_file).unwrap(), before, "the old state is whole");
+    assert_eq!(lone.site.standing().unwrap(), "standby/standby", "{}", lone.site.dump());
+
+    disk.empty();
+    lone.site.wait_standing("active/active", CHANGE_LIMIT);
+    assert_eq!(lone.ledger.count("serve"), 1);
+    assert!(lone.site.stop().success());
+    drop(disk);
+}

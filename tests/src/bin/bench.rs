@@ -1,0 +1,38 @@
+//! Speed, memory, wake-ups: measured, compared with a peer, printed with the bar. Nothing here is asserted in a ring.
+//!
+//! `dr-watchdog-bench [policies|decision|idle|size]…`, from a release build. A worker is this program again, so it
+//! answers `worker` as the product does.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use dr_watchdog_tests::bench;
+
+/// What the host runs of itself.
+const HOSTS_OWN: [&str; 2] = ["worker", "step"];
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    if words.first().is_some_and(|first| HOSTS_OWN.contains(first)) {
+        return dr_watchdog::main_from(arguments);
+    }
+    if cfg!(debug_assertions) {
+        println!("this is a debug build: the figures say nothing; use `cargo build --release --workspace`");
+    }
+    let is_wanted = |part: &str| words.is_empty() || words.contains(&part);
+    let mut is_met = true;
+    if is_wanted("policies") {
+        is_met &= bench::policies::measure();
+    }
+    if is_wanted("decision") {
+        is_met &= bench::decision::measure();
+    }
+    if is_wanted("idle") {
+        is_met &= bench::idle::measure();
+    }
+    if is_wanted("size") {
+        is_met &= bench::size::measure();
+    }
+    if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

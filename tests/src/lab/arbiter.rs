@@ -1,0 +1,89 @@
+//! A real `sshd` as an arbiter, which root may log in to with a key.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use super::namespace::Namespace;
+use crate::scratch::Scratch;
+use crate::{needs, program, wait};
+
+/// Longest start of an `sshd`.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// The keys of a laboratory: one of all arbiters, one of both sites.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// The arbiters' private host key.
+    pub host: PathBuf,
+    /// Its fingerprint, `SHA256:…`.
+    pub fingerprint: String,
+    /// The sites' private key.
+    pub client: PathBuf,
+}
+
+impl Keys {
+    /// New keys.
+    pub fn new(scratch: &Scratch) -> Self {
+        let (host, client) = (scratch.join("host_key"), scratch.join("client_key"));
+        for (key, kind) in [(&host, "ecdsa"), (&client, "ed25519")] {
+            program::system("ssh-keygen", &["-q", "-t", kind, "-N", "", "-f", text(key)]);
+        }
+        let shown = program::system("ssh-keygen", &["-l", "-f", text(&host)]);
+        let fingerprint = shown.split_whitespace().find(|word| word.starts_with("SHA256:"));
+        Self { fingerprint: fingerprint.unwrap().to_owned(), host, client }
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A running `sshd`.
+#[derive(Debug)]
+pub struct Arbiter {
+    sshd: Child,
+}
+
+impl Arbiter {
+    /// Starts one and waits until it greets. Dead clients stay listed for half a minute, as on a real device: the
+    /// watchdog must judge them by their age.
+    pub fn start(namespace: &Namespace, scratch: &Scratch, keys: &Keys) -> Self {
+        let public = std::fs::read_to_string(keys.client.with_extension("pub")).unwrap();
+        let authorized = scratch.write(format!("{}.keys", namespace.name()), public);
+        let config = scratch.write(
+            format!("{}.conf", namespace.name()),
+            format!(
+                "Port 22\nHostKey {}\nAuthorizedKeysFile {}\nPermitRootLogin yes\nPasswordAuthentication no\n\
+                 KbdInteractiveAuthentication no\nStrictModes no\nUsePAM no\nUseDNS no\nPidFile none\n\
+                 ClientAliveInterval 5\nClientAliveCountMax 3\nMaxStartups 100\nMaxSessions 100\nPrintMotd no\n\
+                 PrintLastLog no\n",
+                keys.host.display(),
+                authorized.display(),
+            ),
+        );
+        // Where Debian's sshd separates its privileges; a machine that never ran the service lacks it.
+        std::fs::create_dir_all("/run/sshd").unwrap();
+        let log = scratch.join(format!("{}.log", namespace.name()));
+        let mut command = namespace.command(&needs::program("sshd"));
+        command.args(["-D", "-e", "-f"]).arg(config);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+        let arbiter = Self { sshd: command.spawn().unwrap() };
+        let listens = || {
+            let listed =
+                namespace.command(&needs::program("ss")).args(["-Hltn", "sport", "=", ":22"]).output();
+            wait::holds(!listed.unwrap().stdout.is_empty(), || "nothing listens on port 22".to_owned())
+        };
+        wait::until("sshd listens", START_LIMIT, listens, || std::fs::read_to_string(log).unwrap());
+        arbiter
+    }
+}
+
+impl Drop for Arbiter {
+    fn drop(&mut self) {
+        // Either fails only where it has ended by itself; its children end with the namespace.
+        let _ = self.sshd.kill();
+        let _ = self.sshd.wait();
+    }
+}

@@ -1,0 +1,22 @@
+//! The laboratory: two sites, their arbiters and the wires between them, on this machine.
+
+pub mod arbiter;
+pub mod daemon;
+pub mod ledger;
+pub mod namespace;
+pub mod network;
+pub mod recipe;
+
+mod lone;
+mod pair;
+mod turns;
+
+pub use arbiter::Arbiter;
+pub use daemon::Daemon;
+pub use ledger::Ledger;
+pub use lone::Lone;
+pub use namespace::Namespace;
+pub use network::{Network, Node};
+pub use pair::Pair;
+pub use recipe::Recipe;
+pub use turns::{Turn, take_turn};

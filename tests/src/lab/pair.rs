@@ -1,0 +1,99 @@
+//! Two sites with real arbiters: what most scenarios begin with.
+
+use std::time::Duration;
+
+use super::arbiter::{Arbiter, Keys};
+use super::daemon::Daemon;
+use super::ledger::Ledger;
+use super::network::{Network, Node};
+use super::recipe::Recipe;
+use super::turns::{Turn, take_turn};
+use crate::needs;
+use crate::scratch::Scratch;
+
+/// Longest way from the start to a settled pair.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Site A, site B, their arbiters, the wires, and the ledger of who served when.
+///
+/// The order of the fields is the order of their end: watchdogs, arbiters, wires, files.
+#[derive(Debug)]
+pub struct Pair {
+    /// The site that begins as the active one.
+    pub a: Daemon,
+    /// The site that begins as the standby.
+    pub b: Daemon,
+    _arbiters: Vec<Arbiter>,
+    /// The wires.
+    pub network: Network,
+    /// Who served when.
+    pub ledger: Ledger,
+    /// The files.
+    pub scratch: Scratch,
+    _turn: Turn,
+}
+
+impl Pair {
+    /// A pair that is not yet started; `vary` changes what each site is told.
+    pub fn new(arbiters: u8, mut vary: impl FnMut(Node, &mut Recipe)) -> Self {
+        needs::root();
+        let turn = take_turn();
+        let scratch = Scratch::new("pair");
+        let network = Network::new(arbiters);
+        let keys = Keys::new(&scratch);
+        let ledger = Ledger::new(&scratch);
+        let running = network
+            .arbiters()
+            .into_iter()
+            .map(|node| Arbiter::start(network.namespace(node), &scratch, &keys))
+            .collect();
+        let mut site = |node: Node, name: &str, index: u8, role: &str, peer: (&str, Node)| {
+            let mut recipe = Recipe::new(name, index, role, node.address(), (peer.0, peer.1.address()));
+            recipe.arbiters = network.arbiters().into_iter().map(Node::address).collect();
+            recipe.client_key = Some(keys.client.clone());
+            recipe.host_key = Some(keys.fingerprint.clone());
+            recipe.be_active = vec![("serve".to_owned(), ledger.command(name, "serve"), true)];
+            recipe.be_standby = vec![("stop".to_owned(), ledger.command(name, "stop"), true)];
+            vary(node, &mut recipe);
+            Daemon::new(name, &scratch.join(name), Some(network.namespace(node)), &recipe.to_toml())
+        };
+        let a = site(Node::A, "a", 0, "active", ("b", Node::B));
+        let b = site(Node::B, "b", 1, "standby", ("a", Node::A));
+        Self { a, b, _arbiters: running, network, ledger, scratch, _turn: turn }
+    }
+
+    /// A pair that has settled: A serves, B stands by, they hear each other, and A manages every arbiter.
+    pub fn settled(arbiters: u8, vary: impl FnMut(Node, &mut Recipe)) -> Self {
+        let mut pair = Self::new(arbiters, vary);
+        pair.a.start();
+        pair.b.start();
+        pair.a.wait_standing("active/active", SETTLE_LIMIT);
+        pair.b.wait_standing("standby/standby", SETTLE_LIMIT);
+        pair.wait_well();
+        pair
+    }
+
+    /// Waits until both sites hear each other and every arbiter answers and is held.
+    #[track_caller]
+    pub fn wait_well(&mut self) {
+        for daemon in [&mut self.a, &mut self.b] {
+            daemon.wait("health is ok", SETTLE_LIMIT, |daemon| {
+                let health = daemon.try_health()?;
+                crate::wait::holds(health["status"] == "ok" && health["booting"] == false, || {
+                    health.to_string()
+                })
+            });
+        }
+        let active =
+            if self.a.standing() == Ok("active/active".to_owned()) { &mut self.a } else { &mut self.b };
+        active.wait("every arbiter is held", SETTLE_LIMIT, |daemon| {
+            let arbiters = daemon.try_health()?["arbiters"].clone();
+            crate::wait::holds(arbiters["held"] == arbiters["total"], || arbiters.to_string())
+        });
+    }
+
+    /// Everything there is to see.
+    pub fn dump(&self) -> String {
+        format!("{}\n{}\n{}", self.a.dump(), self.b.dump(), self.ledger)
+    }
+}

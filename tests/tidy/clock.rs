@@ -1,0 +1,62 @@
+//! Who may read a clock.
+
+use crate::tree::{File, demand, files};
+
+/// Reads of the wall clock, or of the clock that decides.
+const DECIDING: [&str; 4] = ["SystemTime::now", "clock_gettime", "Utc::now", "UNIX_EPOCH"];
+/// Who may, each with the reason.
+const DECIDERS: [(&str, &str); 2] = [
+    ("host/src/daemon/run_loop.rs", "decisions are taken with the instant that this loop reads"),
+    ("host/src/cli/", "a person's command, not a decision: `policy eval` without a given instant"),
+];
+/// Reads of the clock that measures.
+const MEASURING: [&str; 1] = ["Instant::now"];
+/// Who may measure how long something took, each with the reason.
+const MEASURERS: [(&str, &str); 10] = [
+    ("host/src/daemon/run_loop.rs", "reads every clock"),
+    ("host/src/daemon/peer_ping.rs", "a try lasts its whole timeout"),
+    ("host/src/daemon/policy_desk.rs", "the deadline of the host calls of one evaluation"),
+    ("host/src/probe/", "round-trip times, deadlines of a probe"),
+    ("host/src/arbiters/", "deadlines of a look"),
+    ("host/src/peer/", "the age of what was heard"),
+    ("host/src/policy/", "the deadline of an evaluation"),
+    ("host/src/worker/", "the remaining time of an evaluation"),
+    ("host/src/demo/", "the timeline that people read"),
+    ("host/src/cli/", "how long a command took"),
+];
+
+/// Every read by somebody who may not.
+pub(crate) fn stray_reads(files: &[File]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let product = |file: &&File| file.is_rust() && !file.path.starts_with("tests/");
+    for file in files.iter().filter(product) {
+        let may = |allowed: &[(&str, &str)]| allowed.iter().any(|(prefix, _)| file.path.starts_with(prefix));
+        let (may_decide, may_measure) = (may(&DECIDERS), may(&MEASURERS));
+        // Unit tests stand at the foot; they may measure.
+        let body = file.code_lines().take_while(|(_, line)| !line.starts_with("#[cfg(test)]"));
+        for (number, line) in body {
+            let found = |names: &[&str]| names.iter().any(|name| line.contains(name));
+            if (!may_decide && found(&DECIDING)) || (!may_measure && found(&MEASURING)) {
+                complaints.push(format!("{}:{number}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    complaints
+}
+
+#[test]
+fn the_clock_is_read_where_it_may_be() {
+    demand("clock reads", &stray_reads(&files()));
+}
+
+#[test]
+fn a_stray_read_of_the_clock_is_found() {
+    let files = [
+        File::sample("host/core/src/x.rs", "let now = std::time::Instant::now();\n"),
+        File::sample("host/src/daemon/effects.rs", "SystemTime::now()\n#[cfg(test)]\nInstant::now()\n"),
+        File::sample("host/src/probe/ping.rs", "Instant::now()\n"),
+        File::sample("tests/src/wait.rs", "Instant::now()\n"),
+    ];
+    let found = stray_reads(&files);
+    assert_eq!(found.len(), 2, "{found:?}");
+}
