@@ -1,8 +1,9 @@
 //! `demo`: two sites, three arbiters and a real failover on this machine.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Globals, exit};
+use super::{Globals, exit, output};
 use crate::demo::inside;
 use crate::demo::launch::{self, End, Wish};
 use crate::demo::policy_file::Choice;
@@ -27,7 +28,22 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(_globals: &Globals, args: Args) -> ExitCode {
-    let wish = Wish { policy: args.policy, is_json: args.json, is_kept: args.keep };
+    let plugin = match args.policy {
+        Choice::Default => crate::policy::find_default_plugin(),
+        Choice::Lua | Choice::Script | Choice::File(_) => Ok(PathBuf::new()),
+    };
+    let plugin = match plugin {
+        Ok(plugin) => plugin,
+        Err(failure) => {
+            let hint = failure.hint.unwrap_or_default();
+            output::failed(&format!(
+                "{}; {hint}; in a clone, `cargo build` without `-p` builds it",
+                failure.message
+            ));
+            return exit::code(exit::USAGE);
+        }
+    };
+    let wish = Wish { policy: args.policy, plugin, is_json: args.json, is_kept: args.keep };
     exit::code(match launch::run(&wish) {
         End::Good => exit::OK,
         End::Bad => exit::FAILED,

@@ -149,7 +149,13 @@ pub(super) fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, 
         config: config.policy.config.clone(),
         deadline: config.policy.deadline,
         memory_bytes: config.policy.memory_bytes,
-        permissions: Permissions::Refuse,
+        // Whoever may change the policy of a root daemon is root. An ordinary user's daemon has no more to lose than
+        // the user, and in a user namespace even root's folders seem to belong to nobody.
+        permissions: if rustix::process::geteuid().is_root() {
+            Permissions::Refuse
+        } else {
+            Permissions::Warn
+        },
         script_env: config.policy.script_env.clone(),
         script_user: config.policy.script_user.clone(),
         script_secrets: config.policy.script_secrets,

@@ -24,6 +24,8 @@ const FOLDER_BYTES_MAX: usize = 60;
 pub struct Wish {
     /// Which policy.
     pub policy: Choice,
+    /// The arbitration plugin that a daemon finds by itself; asked for only if it is the policy.
+    pub plugin: PathBuf,
     /// Whether events are written as JSON.
     pub is_json: bool,
     /// Whether the folder is kept.
@@ -59,7 +61,7 @@ fn prepared(wish: &Wish) -> io::Result<(TempDir, Placed)> {
     // A policy may run as another user, who must be able to reach it; what is secret has its own mode.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
     let policies = folder.path().join("policy");
-    let placed = policy_file::place(&wish.policy, &policies)
+    let placed = policy_file::place(&wish.policy, &wish.plugin, &policies)
         .map_err(|error| io::Error::new(error.kind(), format!("the policy {}: {error}", wish.policy)))?;
     Ok((folder, placed))
 }

@@ -56,15 +56,16 @@ pub struct Placed {
     pub note: String,
 }
 
-/// Puts the policy where a root daemon trusts it: into `folder`, unless it already lies in such a place.
+/// Puts the policy where a root daemon trusts it: into `folder`, unless it already lies in such a place. `plugin` is
+/// the arbitration plugin that a daemon finds by itself.
 ///
 /// # Errors
 /// When there is no such file, or it cannot be copied.
-pub fn place(choice: &Choice, folder: &Path) -> io::Result<Placed> {
+pub fn place(choice: &Choice, plugin: &Path, folder: &Path) -> io::Result<Placed> {
     fs::create_dir_all(folder)?;
     match choice {
         Choice::Default => {
-            let placed = place_file(&default_plugin()?, folder)?;
+            let placed = place_file(plugin, folder)?;
             // A copy has to be named; the plugin itself is where every daemon looks for it.
             let path = placed.path.filter(|path| path.starts_with(folder));
             Ok(Placed { path, note: format!("the arbitration plugin, {}", placed.note) })
@@ -75,16 +76,6 @@ pub fn place(choice: &Choice, folder: &Path) -> io::Result<Placed> {
         }
         Choice::File(path) => place_file(&fs::canonicalize(path)?, folder),
     }
-}
-
-fn default_plugin() -> io::Result<PathBuf> {
-    const NAME: &str = "libdr_watchdog_arbitration.so";
-    let path = std::env::current_exe()?.with_file_name(NAME);
-    if path.is_file() {
-        return Ok(path);
-    }
-    let advice = "`cargo build` without `-p` builds it";
-    Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is missing; {advice}", path.display())))
 }
 
 fn write(path: &Path, text: &str, note: &str) -> io::Result<Placed> {
@@ -145,14 +136,17 @@ mod tests {
     fn a_policy_that_nobody_else_may_change_stays_where_it_is() {
         let (source, target) = (folder(), folder());
         let path = policy(source.path(), 0o755);
-        assert_eq!(place(&Choice::File(path.clone()), target.path()).unwrap().path, Some(path));
+        assert_eq!(
+            place(&Choice::File(path.clone()), Path::new(""), target.path()).unwrap().path,
+            Some(path)
+        );
     }
 
     #[test]
     fn a_policy_in_a_group_writable_clone_is_copied_and_the_note_says_why() {
         let (source, target) = (folder(), folder());
         let path = policy(source.path(), 0o775);
-        let placed = place(&Choice::File(path.clone()), target.path()).unwrap();
+        let placed = place(&Choice::File(path.clone()), Path::new(""), target.path()).unwrap();
         let copy = placed.path.unwrap();
         assert_eq!(copy, target.path().join("own.lua"));
         assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o755);
@@ -160,15 +154,29 @@ mod tests {
 
         let path = policy(source.path(), 0o755);
         fs::set_permissions(source.path(), fs::Permissions::from_mode(0o775)).unwrap();
-        let placed = place(&Choice::File(path), target.path()).unwrap();
+        let placed = place(&Choice::File(path), Path::new(""), target.path()).unwrap();
         assert!(placed.note.ends_with(&source.path().display().to_string()), "{}", placed.note);
+    }
+
+    #[test]
+    fn the_plugin_stays_unnamed_where_the_daemons_find_it_and_a_copy_is_named() {
+        let (source, target) = (folder(), folder());
+        let plugin = policy(source.path(), 0o644);
+        let placed = place(&Choice::Default, &plugin, target.path()).unwrap();
+        assert_eq!(placed.path, None);
+        assert!(placed.note.contains(&plugin.display().to_string()), "{}", placed.note);
+        let plugin = policy(source.path(), 0o666);
+        let placed = place(&Choice::Default, &plugin, target.path()).unwrap();
+        assert_eq!(placed.path, Some(target.path().join("own.lua")));
     }
 
     #[test]
     fn a_missing_policy_is_named() {
         let target = folder();
-        assert!(place(&Choice::File(PathBuf::from("/nonexistent.lua")), target.path()).is_err());
-        let error = place(&Choice::File(target.path().to_owned()), target.path()).unwrap_err();
+        assert!(
+            place(&Choice::File(PathBuf::from("/nonexistent.lua")), Path::new(""), target.path()).is_err()
+        );
+        let error = place(&Choice::File(target.path().to_owned()), Path::new(""), target.path()).unwrap_err();
         assert!(error.to_string().contains("is no file"), "{error}");
     }
 
@@ -176,7 +184,7 @@ mod tests {
     fn the_shipped_policies_are_written_for_their_engines() {
         let target = folder();
         for (choice, ending) in [("lua", "lua"), ("script", "sh")] {
-            let path = place(&choice.parse().unwrap(), target.path()).unwrap().path.unwrap();
+            let path = place(&choice.parse().unwrap(), Path::new(""), target.path()).unwrap().path.unwrap();
             assert_eq!(path.extension().unwrap(), ending);
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
         }

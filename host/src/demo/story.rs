@@ -161,12 +161,13 @@ impl Story {
                 && a["peer"]["reachable"] == true
                 && b["peer"]["reachable"] == true
         };
-        self.wait(
-            stage,
-            "an active site a with a session at each arbiter, and a standby site b",
-            START_LIMIT,
-            is_up,
-        )?;
+        let what = "an active site a with a session at each arbiter, and a standby site b";
+        let health = self.wait(stage, what, START_LIMIT, is_up)?;
+        for (site, health) in stage.sites.iter().zip(&health) {
+            if let Some(why) = health["policy"]["failure"].as_str() {
+                return Err(StoryError::Failed(format!("site {} cannot ask the policy: {why}", site.name)));
+            }
+        }
         self.outcome.active_before = stage.serving().map(str::to_owned);
         self.show("a", Kind::Settled, "serves, and holds an SSH session at each of the three arbiters")?;
         self.show("b", Kind::Settled, "stands by")?;
@@ -203,10 +204,9 @@ impl Story {
         )?;
         let is_over = |health: &[Value; 2]| {
             let (a, b) = (&health[0], &health[1]);
-            a["phase"] == "standby"
-                && b["role"] == "active"
-                && b["serving"] == true
-                && b["arbiters"]["held"] == 3
+            let b_serves = b["role"] == "active" && b["serving"] == true && b["arbiters"]["held"] == 3;
+            // Asked again as the active site, its policy lets it stay that.
+            a["phase"] == "standby" && b_serves && b["lastDecision"]["action"] == "nothing"
         };
         self.wait(stage, "a standby site a and an active site b", TAKEOVER_LIMIT, is_over)?;
         self.show("b", Kind::Settled, "serves")
@@ -225,23 +225,23 @@ impl Story {
                 && b["peer"]["reachable"] == true
                 && b["peer"]["role"] == "standby"
         };
-        self.wait(stage, "a site a that hears the active b and stays standby", RETURN_LIMIT, agree)?;
+        let what = "a site a that hears the active b and stays standby";
+        let health = self.wait(stage, what, RETURN_LIMIT, agree)?;
         self.show("a", Kind::Settled, "finds that b is active with a higher epoch, and stands by")?;
         self.show_sessions(stage, 0)?;
         self.outcome.active_after = stage.serving().map(str::to_owned);
-        let role = stage.sites[0].ask("health").and_then(|health| health["role"].as_str().map(str::to_owned));
-        self.outcome.old_site = role;
+        self.outcome.old_site = health[0]["role"].as_str().map(str::to_owned);
         Ok(())
     }
 
-    /// Follows the sites until they are as awaited.
+    /// Follows the sites until they are as awaited; what they said then.
     fn wait(
         &mut self,
         stage: &mut Stage,
         what: &'static str,
         limit: Duration,
         is_there: impl Fn(&[Value; 2]) -> bool,
-    ) -> Result<(), StoryError> {
+    ) -> Result<[Value; 2], StoryError> {
         let begun = Instant::now();
         loop {
             if self.stop.load(Ordering::Relaxed) {
@@ -249,7 +249,7 @@ impl Story {
             }
             let health = self.follow(stage)?;
             if is_there(&health) {
-                return Ok(());
+                return Ok(health);
             }
             if begun.elapsed() > limit {
                 return Err(StoryError::TooLong { what, limit, seen: seen(stage, &health) });
@@ -305,8 +305,8 @@ impl Story {
             let is_newer = |health: &[Value; 2]| {
                 health.iter().zip(&last).all(|(now, last)| now["peer"]["lastHeard"] != *last)
             };
-            self.wait(stage, "a heartbeat from each site", START_LIMIT, is_newer)?;
-            for (index, health) in self.follow(stage)?.iter().enumerate() {
+            let heard = self.wait(stage, "a heartbeat from each site", START_LIMIT, is_newer)?;
+            for (index, health) in heard.iter().enumerate() {
                 let (role, epoch) = (&health["peer"]["role"], &health["peer"]["epoch"]);
                 let role = role.as_str().unwrap_or("nothing");
                 let text = format!(

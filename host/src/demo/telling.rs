@@ -79,7 +79,7 @@ fn decision(record: &Value) -> (String, String) {
         None => verdict["description"].as_str().unwrap_or_default().to_owned(),
     };
     let mut text = format!("the policy answers {action}: {why}");
-    if let Some(stopped) = record["gate"]["why"].as_str() {
+    if let (Some(stopped), true) = (record["gate"]["why"].as_str(), action != "nothing") {
         text.push_str(&format!("; a gate stops it: {stopped}"));
     }
     (
@@ -166,6 +166,7 @@ mod tests {
         assert_eq!(teller.tell(&asked(4_210, "it serves"), &names()), []);
         assert_eq!(teller.tell(&asked(4_210, "it is gone"), &names()).len(), 2);
         let mut stopped = asked(4_210, "it is gone");
+        stopped["verdict"]["action"] = json!("beActive");
         stopped["gate"] = json!({"name": "automaticFailover", "why": "it is off"});
         assert!(teller.tell(&stopped, &names())[1].1.ends_with("it is gone; a gate stops it: it is off"));
         stopped["error"] = json!({"kind": "timeout", "message": "no answer within 2 s"});
