@@ -106,7 +106,11 @@ fn an_arbiter_that_is_there_twice_is_refused() {
 
 #[test]
 fn rounds_that_overlap_are_refused_with_the_arithmetic() {
-    refuses("retries = 2", "retries = 9", &["interval", "timeout"]);
+    refuses(
+        "interval = \"1s\"",
+        "interval = \"500ms\"",
+        &["watchdog.heartbeat.interval", "timeout", "0.2 s × 3"],
+    );
 }
 
 #[test]
