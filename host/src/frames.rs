@@ -64,11 +64,19 @@ fn checked_length(header: [u8; 4]) -> Result<usize, FrameError> {
 /// # Errors
 /// See [`FrameError`].
 pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, FrameError> {
+    serde_json::from_slice(&read_bytes(from)?).map_err(FrameError::Json)
+}
+
+/// Reads the bytes of one frame, blocking.
+///
+/// # Errors
+/// See [`FrameError`].
+pub fn read_bytes(from: &mut impl Read) -> Result<Vec<u8>, FrameError> {
     let mut header = [0; 4];
     from.read_exact(&mut header)?;
     let mut body = vec![0; checked_length(header)?];
     from.read_exact(&mut body)?;
-    serde_json::from_slice(&body).map_err(FrameError::Json)
+    Ok(body)
 }
 
 /// Writes one frame, blocking.

@@ -29,7 +29,6 @@
 /// }
 ///
 /// drw_export!(NeverMoves);
-/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! drw_export {

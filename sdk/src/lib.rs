@@ -1,7 +1,6 @@
 //! The policy contract of dr-watchdog: what a policy sees and what it answers.
 //!
-//! This crate knows nothing of networks, files or clocks. It is shared by the host, by compiled policies and,
-//! through its JSON Schemas, by policies in every other language.
+#![doc = include_str!("../README.md")]
 
 pub mod abi;
 pub mod context;

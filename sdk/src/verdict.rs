@@ -77,6 +77,7 @@ impl Action {
 /// What goes with the action.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct Payload {
     /// The end of the wait, a UTC instant; empty unless the action is `wait`.
     pub wait_time: String,
@@ -88,6 +89,11 @@ pub struct Payload {
 /// A policy's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(
+    deny_unknown_fields,
+    extend("if" = {"properties": {"action": {"const": "wait"}}}),
+    extend("then" = {"properties": {"payload": {"properties": {"waitTime": {"pattern": r"^\s*\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([+-]00:00|[Zz])\s*$"}}}}})
+)]
 pub struct Verdict {
     /// The current role of the site, as the policy understood it.
     pub state: VerdictState,

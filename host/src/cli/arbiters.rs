@@ -126,7 +126,7 @@ fn facts(report: &Value, wants_sessions: bool) -> Vec<String> {
 
 fn table(report: &Value, wants_sessions: bool) {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(match wants_sessions {
         true => ["arbiter", "ssh", "managed", "sessions", "absent since / why not"],
         false => ["arbiter", "ping", "rtt", "last good", "why not"],

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{Globals, exit};
+use crate::demo::inside;
 use crate::demo::launch::{self, End, Wish};
 use crate::demo::policy_file::Choice;
 
@@ -33,4 +34,9 @@ pub fn run(_globals: &Globals, args: Args) -> ExitCode {
         End::Unusable => exit::USAGE,
         End::Forbidden => exit::FORBIDDEN,
     })
+}
+
+/// Runs the hidden command. It measures with the clock that the daemons' histories are written by.
+pub fn run_inside(args: &inside::Args) -> ExitCode {
+    inside::run(args, crate::daemon::now)
 }

@@ -21,6 +21,8 @@ pub mod history;
 pub mod output;
 pub mod ping;
 pub mod policy;
+pub mod policy_eval;
+pub mod policy_probes;
 pub mod run;
 pub mod spelling;
 pub mod step;
@@ -128,7 +130,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::History(args) => history::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),
         Command::Worker(args) => crate::worker::run(args),
-        Command::DemoInside(args) => crate::demo::inside::run(&args),
+        Command::DemoInside(args) => demo::run_inside(&args),
         Command::Step(args) => step::run(&args),
         Command::DemoArbiter(args) => crate::demo::arbiter::run(&args),
     }

@@ -29,9 +29,10 @@ pub fn arbiters(
 ) -> Rc<Arbiters> {
     let (reports, mut waiting) = mpsc::channel(REPORTS_MAX);
     let events = events.clone();
+    let names: Vec<String> = config.arbiters.iter().map(|arbiter| arbiter.name.clone()).collect();
     tokio::task::spawn_local(async move {
         while let Some(report) = waiting.recv().await {
-            if events.send(event(report)).is_err() {
+            if events.send(event(report, &names)).is_err() {
                 return;
             }
         }
@@ -66,19 +67,20 @@ fn timers(config: &Config) -> arbiters::Settings {
     }
 }
 
-fn event(report: Report) -> Event {
+fn event(report: Report, names: &[String]) -> Event {
+    let name = |arbiter: usize| names.get(arbiter).map_or("?", String::as_str);
     match report {
         Report::Pinged { arbiter, outcome, .. } => Event::ArbiterPinged { arbiter, answer: answer(outcome) },
         Report::SweepFinished { round } => Event::SweepEnded { sweep: round },
         Report::Looked { arbiter, result, .. } => Event::ArbiterLooked { arbiter, result },
         Report::HoldOpened { arbiter } => {
-            tracing::debug!(arbiter, "a held session is open");
+            tracing::debug!(arbiter = name(arbiter), "a held session is open");
             Event::HoldChanged { arbiter, is_open: true }
         }
         // The lease will count these; in verdict mode a hold is a session at the arbiter, no more.
         Report::HoldAnswered { arbiter, .. } => Event::HoldChanged { arbiter, is_open: true },
         Report::HoldLost { arbiter, why } => {
-            tracing::warn!(arbiter, why, "a held session broke");
+            tracing::warn!(arbiter = name(arbiter), why, "a held session broke");
             Event::HoldChanged { arbiter, is_open: false }
         }
     }
@@ -136,7 +138,7 @@ pub async fn evidence(
 ///
 /// # Errors
 /// When the default plugin is nowhere to be found.
-pub fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, policy::Failure> {
+pub(super) fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, policy::Failure> {
     let path = match &config.policy.custom {
         Some(path) => path.clone(),
         None => policy::find_default_plugin()?,
@@ -160,7 +162,7 @@ pub fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, policy:
 ///
 /// # Errors
 /// When a room cannot be built; then nothing has changed.
-pub fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Result<(), String> {
+pub(super) fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Result<(), String> {
     let spec = policy_spec(config, &world.paths).map_err(|failure| failure.message)?;
     relink(world, config).map_err(|error| config::chain(&error))?;
     if !same_arbiters(&world.config, config) {
@@ -181,7 +183,7 @@ pub fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -> Resul
 }
 
 /// Takes what the other site says to the core, until the link is dropped.
-pub fn listen(link: &Link, events: &mpsc::UnboundedSender<Event>) {
+pub(super) fn listen(link: &Link, events: &mpsc::UnboundedSender<Event>) {
     let (mut receiver, events) = (link.receiver(), events.clone());
     tokio::task::spawn_local(async move {
         while let Some(heard) = receiver.receive().await {

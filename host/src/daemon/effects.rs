@@ -26,7 +26,7 @@ use crate::probe::ping::Pinger;
 
 /// Everything the daemon can do.
 #[derive(Debug)]
-pub struct World {
+pub(super) struct World {
     pub(super) paths: Paths,
     pub(super) config: Rc<Config>,
     pub(super) arbiters: Rc<Arbiters>,
@@ -84,12 +84,12 @@ impl World {
     }
 
     /// Whether a request ended the daemon.
-    pub const fn is_ending(&self) -> bool {
+    pub(super) const fn is_ending(&self) -> bool {
         self.is_ending
     }
 
     /// Performs one effect. What is done at once is answered at once; everything else reports to the loop later.
-    pub async fn perform(&mut self, now: Now, core: &Watchdog, effect: Effect) -> Option<Event> {
+    pub(super) async fn perform(&mut self, now: Now, core: &Watchdog, effect: Effect) -> Option<Event> {
         match effect {
             Effect::PingPeer { ping, targets, timeout, tries } => {
                 let hosts = match targets {
@@ -164,7 +164,7 @@ impl World {
     }
 
     /// Takes the policy's answer.
-    pub fn answered(&mut self, answered: Answered) -> Event {
+    pub(super) fn answered(&mut self, answered: Answered) -> Event {
         let outcome = answered.outcome;
         let failure = outcome.failure.as_ref().map(|failure| failure.message.clone());
         let verdict = outcome.verdict.clone();
@@ -248,26 +248,34 @@ impl World {
     }
 
     /// Puts the states where `api v1 config` finds them when the daemon is down (reading A31).
-    pub fn show(&mut self, now: Now, core: &Watchdog) {
-        let mut states = json!(sections::states(now, core));
-        let written = records::without_times(&mut states);
-        if written == self.shown {
+    pub(super) fn show(&mut self, now: Now, core: &Watchdog) {
+        let states = json!(sections::states(now, core));
+        let timeless = records::without_times(&states);
+        if timeless == self.shown {
             return;
         }
         let text = states.to_string();
-        if let Err(error) = std::fs::write(&self.paths.states_file, text) {
+        let temporary = self.paths.states_file.with_extension("tmp");
+        // By rename, so that no reader sees half of it; not fsynced: after a power loss they are out of date anyway.
+        let written = std::fs::write(&temporary, text)
+            .and_then(|()| std::fs::rename(&temporary, &self.paths.states_file));
+        if let Err(error) = written {
             tracing::warn!(%error, file = %self.paths.states_file.display(), "the states could not be written");
         }
-        self.shown = written;
+        self.shown = timeless;
     }
 
     /// The network that a policy's host calls reach.
-    pub fn network(config: &Rc<Config>, pinger: &Arc<Pinger>, arbiters: &Rc<Arbiters>) -> Rc<LiveNetwork> {
+    pub(super) fn network(
+        config: &Rc<Config>,
+        pinger: &Arc<Pinger>,
+        arbiters: &Rc<Arbiters>,
+    ) -> Rc<LiveNetwork> {
         Rc::new(LiveNetwork::new(Rc::clone(config), Arc::clone(pinger), Rc::clone(arbiters)))
     }
 
     /// Closes what can be closed. Held sessions end with the process.
-    pub async fn end(self) {
+    pub(super) async fn end(self) {
         self.arbiters.shutdown().await;
         tracing::info!("the watchdog has ended");
     }

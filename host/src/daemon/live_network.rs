@@ -17,7 +17,7 @@ use crate::probe::{resolve, tcp};
 
 /// Real packets, from this site's addresses.
 #[derive(Debug)]
-pub struct LiveNetwork {
+pub(super) struct LiveNetwork {
     config: Rc<Config>,
     pinger: Arc<Pinger>,
     arbiters: Rc<Arbiters>,
@@ -25,7 +25,7 @@ pub struct LiveNetwork {
 
 impl LiveNetwork {
     /// The network of this daemon.
-    pub const fn new(config: Rc<Config>, pinger: Arc<Pinger>, arbiters: Rc<Arbiters>) -> Self {
+    pub(super) const fn new(config: Rc<Config>, pinger: Arc<Pinger>, arbiters: Rc<Arbiters>) -> Self {
         Self { config, pinger, arbiters }
     }
 }

@@ -12,7 +12,7 @@ use crate::probe::resolve;
 const LATENESS_ABSORBED_MAX: Duration = Duration::from_millis(20);
 
 /// Whether any host answers any of so many tries.
-pub async fn any_answers(pinger: &Pinger, hosts: Vec<String>, timeout: Duration, tries: u32) -> bool {
+pub(super) async fn any_answers(pinger: &Pinger, hosts: Vec<String>, timeout: Duration, tries: u32) -> bool {
     let mut running = JoinSet::new();
     for host in hosts {
         let pinger = pinger.clone();

@@ -15,7 +15,7 @@ use crate::policy::{Failure, Outcome, PolicySpec, Question, Runner};
 
 /// A question with everything its host calls are answered from.
 #[derive(Debug)]
-pub struct Job {
+pub(super) struct Job {
     /// Of the core's question.
     pub ask: u64,
     /// What the policy is given.
@@ -30,7 +30,7 @@ pub struct Job {
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answered {
+pub(super) struct Answered {
     /// Of the core's question.
     pub ask: u64,
     /// How the evaluation ended.
@@ -44,7 +44,7 @@ enum Order {
 
 /// The handle of the run loop.
 #[derive(Debug)]
-pub struct Desk {
+pub(super) struct Desk {
     orders: mpsc::UnboundedSender<Order>,
     status: watch::Receiver<Value>,
 }
@@ -53,7 +53,7 @@ impl Desk {
     /// Opens the desk and loads the policy. A policy that cannot be loaded is no reason not to run: every question
     /// is answered with the failure, and it is loaded again with each of them. The core asks one question at a
     /// time, so the queue of orders stays short.
-    pub fn open(
+    pub(super) fn open(
         spec: PolicySpec,
         network: Rc<dyn Network>,
         answers: mpsc::UnboundedSender<Answered>,
@@ -65,12 +65,12 @@ impl Desk {
     }
 
     /// Asks.
-    pub fn ask(&self, job: Job) {
+    pub(super) fn ask(&self, job: Job) {
         self.order(Order::Ask(Box::new(job)));
     }
 
     /// Loads another policy, or the same one again. One that cannot be loaded leaves the old one running.
-    pub fn load(&self, spec: PolicySpec, network: Rc<dyn Network>) {
+    pub(super) fn load(&self, spec: PolicySpec, network: Rc<dyn Network>) {
         self.order(Order::Load(Box::new(spec), network));
     }
 
@@ -81,7 +81,7 @@ impl Desk {
     }
 
     /// Engine, name, version and state of the policy.
-    pub fn status(&self) -> Value {
+    pub(super) fn status(&self) -> Value {
         self.status.borrow().clone()
     }
 }

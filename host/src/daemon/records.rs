@@ -12,7 +12,7 @@ use crate::policy::Outcome;
 
 /// A question with everything the policy saw and answered.
 #[derive(Debug)]
-pub struct Asked {
+pub(super) struct Asked {
     asked: Now,
     context: Context,
     sections: Value,
@@ -23,7 +23,7 @@ pub struct Asked {
 
 impl Asked {
     /// A question that has been asked.
-    pub const fn new(asked: Now, context: Context, sections: Value, evidence: Evidence) -> Self {
+    pub(super) const fn new(asked: Now, context: Context, sections: Value, evidence: Evidence) -> Self {
         Self { asked, context, sections, evidence, outcome: None }
     }
 }
@@ -36,7 +36,7 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 /// A decision with all that a replay needs: what the policy saw, every host call's answer, the verdict, the gate.
-pub fn decision(now: Now, core: &Watchdog, decision: &Decision, asked: Asked) -> Map<String, Value> {
+pub(super) fn decision(now: Now, core: &Watchdog, decision: &Decision, asked: Asked) -> Map<String, Value> {
     let outcome = asked.outcome.as_ref();
     object(json!({
         "kind": "decision",
@@ -66,7 +66,7 @@ pub fn decision(now: Now, core: &Watchdog, decision: &Decision, asked: Asked) ->
 }
 
 /// What `health` shows of a decision.
-pub fn short(decision: &Map<String, Value>) -> Value {
+pub(super) fn short(decision: &Map<String, Value>) -> Value {
     let pick = |key: &str| decision.get(key).cloned().unwrap_or_default();
     let verdict = pick("verdict");
     json!({
@@ -81,7 +81,7 @@ pub fn short(decision: &Map<String, Value>) -> Value {
 }
 
 /// A change of phase.
-pub fn transition(now: Now, core: &Watchdog, row: &Row) -> Map<String, Value> {
+pub(super) fn transition(now: Now, core: &Watchdog, row: &Row) -> Map<String, Value> {
     object(json!({
         "kind": "transition",
         "time": now.wall,
@@ -95,7 +95,7 @@ pub fn transition(now: Now, core: &Watchdog, row: &Row) -> Map<String, Value> {
 }
 
 /// Something the operator should hear of.
-pub fn notice(now: Now, core: &Watchdog, notice: &Notice) -> Map<String, Value> {
+pub(super) fn notice(now: Now, core: &Watchdog, notice: &Notice) -> Map<String, Value> {
     object(json!({
         "kind": "notice",
         "time": now.wall,
@@ -108,7 +108,7 @@ pub fn notice(now: Now, core: &Watchdog, notice: &Notice) -> Map<String, Value> 
 }
 
 /// What a notice leaves behind in `health` until it is resolved.
-pub fn problem(notice: &Notice) -> Option<Problem> {
+pub(super) fn problem(notice: &Notice) -> Option<Problem> {
     let text = notice.text.clone();
     match notice.trigger {
         Trigger::StateNotWritten => {
@@ -134,7 +134,7 @@ pub fn problem(notice: &Notice) -> Option<Problem> {
 }
 
 /// The states without the instants of their messages: two that differ in nothing else are the same.
-pub fn without_times(states: &mut Value) -> Value {
+pub(super) fn without_times(states: &Value) -> Value {
     let mut copy = states.clone();
     for service in copy.as_object_mut().into_iter().flat_map(Map::values_mut) {
         if let Some(message) = service.pointer_mut("/msg").and_then(Value::as_object_mut) {

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::effects::World;
 use super::health::{Beside, Problem, health};
 use super::live_network::ping_all;
-use super::{build, sections, settings};
+use super::{build, sections};
 use crate::config;
 use crate::frames::{Request, Response, ResponseError};
 
@@ -25,7 +25,13 @@ const PING_HOSTS_MAX: usize = 1_000;
 type Reply = oneshot::Sender<Response>;
 
 /// Answers a request; what it means for the core is returned.
-pub fn handle(world: &mut World, core: &Watchdog, now: Now, request: Request, reply: Reply) -> Option<Event> {
+pub(super) fn handle(
+    world: &mut World,
+    core: &Watchdog,
+    now: Now,
+    request: Request,
+    reply: Reply,
+) -> Option<Event> {
     let id = request.id;
     let mut event = None;
     let answer = match request.method.as_str() {
@@ -72,7 +78,7 @@ pub fn handle(world: &mut World, core: &Watchdog, now: Now, request: Request, re
 }
 
 /// SIGHUP: a bad configuration keeps the running one and says so.
-pub fn reload(world: &mut World, core: &Watchdog) -> Option<Event> {
+pub(super) fn reload(world: &mut World, core: &Watchdog) -> Option<Event> {
     tracing::info!("SIGHUP received: the configuration is read again");
     reload_now(world, core).ok()
 }
@@ -110,7 +116,7 @@ fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
     }
     let config = Rc::new(config);
     build::replace(world, core, &config)?;
-    Ok(Event::Reloaded(Box::new(settings::settings(&config))))
+    Ok(Event::Reloaded(Box::new(super::settings(&config))))
 }
 
 impl World {

@@ -18,7 +18,7 @@ use crate::frames::{Request, Response};
 
 /// Everything that can wake the loop.
 #[derive(Debug)]
-pub struct Inbox {
+pub(super) struct Inbox {
     /// What tasks report to the core.
     pub events: mpsc::UnboundedReceiver<Event>,
     /// Answers of the policy.
@@ -45,7 +45,7 @@ pub fn now() -> Now {
 ///
 /// # Errors
 /// When signals cannot be received.
-pub async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) -> std::io::Result<()> {
+pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

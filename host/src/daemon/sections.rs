@@ -7,7 +7,7 @@ use dr_watchdog_sdk::{Situation, Utc};
 use serde_json::{Map, Value, json};
 
 /// The states of the services that run in this version.
-pub fn states(now: Now, core: &Watchdog) -> States {
+pub(super) fn states(now: Now, core: &Watchdog) -> States {
     States {
         heartbeat: Some(heartbeat(now, core)),
         arbiter_monitor: Some(arbiter_monitor(now, core)),
@@ -16,7 +16,7 @@ pub fn states(now: Now, core: &Watchdog) -> States {
 }
 
 /// The configured sections, completed with what the site is now.
-pub fn complete(configured: Sections, now: Now, core: &Watchdog) -> Sections {
+pub(super) fn complete(configured: Sections, now: Now, core: &Watchdog) -> Sections {
     Sections {
         role: Some(core.role()),
         failover: Some(core.failover()),
@@ -26,7 +26,12 @@ pub fn complete(configured: Sections, now: Now, core: &Watchdog) -> Sections {
 }
 
 /// What a policy sees: the same, with the instant, the situation and the wait it is asked for.
-pub fn asked(mut sections: Sections, now: Utc, situation: Situation, wait_time: Option<Utc>) -> Sections {
+pub(super) fn asked(
+    mut sections: Sections,
+    now: Utc,
+    situation: Situation,
+    wait_time: Option<Utc>,
+) -> Sections {
     if let Some(heartbeat) = sections.states.as_mut().and_then(|states| states.heartbeat.as_mut()) {
         heartbeat.service.now = Some(now);
         heartbeat.service.situation = Some(situation);

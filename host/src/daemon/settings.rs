@@ -49,7 +49,7 @@ fn step(step: &model::Step) -> Step {
 }
 
 /// The load-balancer nodes of the other site that are not its VIP (`domain.md` row 7).
-pub fn peer_nodes(core: &Core) -> Vec<String> {
+pub(super) fn peer_nodes(core: &Core) -> Vec<String> {
     let nodes = Core::split(&core.peer_load_balancer_nodes);
     nodes.filter(|node| *node != core.peer_vip).map(str::to_owned).collect()
 }

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
+
 use super::ground;
+use super::measure::Clock;
 use super::policy_file::Placed;
 use super::story::Story;
 use super::summary::Outcome;
@@ -40,13 +43,13 @@ pub struct Args {
 }
 
 /// Runs the command. Its standard input is a pipe that ends when the demo shall end.
-pub fn run(args: &Args) -> ExitCode {
+pub fn run(args: &Args, clock: Clock) -> ExitCode {
     let stop = Arc::new(AtomicBool::new(false));
     let outcome = match prepare(&stop) {
         Ok(()) => {
             let reader = if args.json { Reader::Program } else { Reader::Person };
             let policy = Placed { path: args.policy.clone(), note: args.note.clone() };
-            Story::new(Timeline::begin(reader), Arc::clone(&stop)).tell(&args.folder, &policy)
+            Story::new(Timeline::begin(reader), clock, Arc::clone(&stop)).tell(&args.folder, &policy)
         }
         Err(error) => Outcome::failed(
             format!("the namespaces could not be prepared: {error}"),
@@ -69,6 +72,8 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn prepare(stop: &Arc<AtomicBool>) -> io::Result<()> {
+    // The process outside holds signals back, and what it starts inherits that; a daemon must hear them.
+    SigSet::all().thread_unblock()?;
     ground::settle()?;
     let stop = Arc::clone(stop);
     std::thread::Builder::new().name("end of input".to_owned()).spawn(move || {

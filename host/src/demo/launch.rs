@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use anstyle::{AnsiColor, Style};
 use nix::sys::signal::{SigSet, Signal};
@@ -116,7 +116,7 @@ fn start(wish: &Wish, folder: &Path, policy: &Placed) -> io::Result<()> {
     signals.thread_block()?;
     let received = SignalFd::new(&signals)?;
     ground::enter()?;
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = super::myself();
     command.arg("demo-inside").arg("--folder").arg(folder);
     if let Some(path) = &policy.path {
         command.arg("--policy").arg(path);

@@ -46,15 +46,18 @@ impl Backbone {
         Ok(Self { namespace })
     }
 
-    /// Adds a machine. It reaches every other one directly: whatever its network, the backbone is one wire.
+    /// Adds a machine. It reaches every other one directly: whatever its network, the backbone is one wire. It knows
+    /// beforehand where everybody is, as a site knows its router: a question for an address that nobody answers
+    /// would make the cut heard, and packets that waited for the answer would arrive long after they were sent.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn attach(&self, name: &str, address: Ipv4Addr) -> io::Result<Machine> {
+    pub fn attach(&self, name: &str, address: Ipv4Addr, everybody: &[Ipv4Addr]) -> io::Result<Machine> {
         let machine = Machine { address, namespace: Namespace::create()?, port: format!("to-{name}") };
         let target = machine.namespace.file().as_raw_fd();
         self.namespace.run(|| {
-            let card = LinkMessageBuilder::<LinkUnspec>::new().name(CARD).setns_by_fd(target).build();
+            let card = LinkMessageBuilder::<LinkUnspec>::new().name(CARD).address(hardware_address(address));
+            let card = card.setns_by_fd(target).build();
             let pair = LinkVeth::new(&machine.port, CARD).set_info_data(InfoData::Veth(InfoVeth::Peer(card)));
             netlink(async |handle| handle.link().add(pair.build()).execute().await)
         })?;
@@ -71,7 +74,12 @@ impl Backbone {
                     .output_interface(card)
                     .scope(rtnetlink::packet_route::route::RouteScope::Link)
                     .build();
-                handle.route().add(everything).execute().await
+                handle.route().add(everything).execute().await?;
+                for other in everybody.iter().filter(|other| **other != address) {
+                    let neighbour = handle.neighbours().add(card, IpAddr::V4(*other));
+                    neighbour.link_layer_address(&hardware_address(*other)).execute().await?;
+                }
+                Ok(())
             })
         })?;
         self.restore(&machine)?;
@@ -118,6 +126,11 @@ impl Machine {
             Ok(cards.any(|card| card.flags.contains(InterfaceFlags::IFF_RUNNING)))
         })
     }
+}
+
+/// A locally administered hardware address, one for each address.
+fn hardware_address(address: Ipv4Addr) -> Vec<u8> {
+    [&[0x02, 0x00][..], &address.octets()].concat()
 }
 
 /// Talks rtnetlink in the namespace of the calling thread.
@@ -172,8 +185,8 @@ mod tests {
     #[test]
     fn a_cut_is_silent_and_a_restored_link_carries_again() {
         let backbone = Backbone::create().unwrap();
-        let site = backbone.attach("a", SITE).unwrap();
-        let arbiter = backbone.attach("r1", ARBITER).unwrap();
+        let site = backbone.attach("a", SITE, &[SITE, ARBITER]).unwrap();
+        let arbiter = backbone.attach("r1", ARBITER, &[SITE, ARBITER]).unwrap();
         let listener = arbiter.namespace.run(|| TcpListener::bind((ARBITER, 22))).unwrap();
         let to = listener.local_addr().unwrap();
 
@@ -195,7 +208,7 @@ mod tests {
     #[test]
     fn machines_are_apart_from_the_machine_that_runs_them() {
         let backbone = Backbone::create().unwrap();
-        let site = backbone.attach("a", SITE).unwrap();
+        let site = backbone.attach("a", SITE, &[SITE, ARBITER]).unwrap();
         let outside = TcpListener::bind("127.0.0.1:0").unwrap();
         let refused = connects(&site, outside.local_addr().unwrap(), PATIENCE[0]).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);

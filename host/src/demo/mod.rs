@@ -20,3 +20,13 @@ pub mod summary;
 pub mod telling;
 pub mod timeline;
 pub mod timers;
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// This very program, whatever has become of its file and whoever may reach it.
+fn myself() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("dr-watchdog");
+    command
+}

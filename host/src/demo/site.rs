@@ -2,11 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -78,7 +79,7 @@ impl Site {
         let mut file = options.open(&self.paths.config_file)?;
         file.write_all(configuration.as_bytes())?;
         let log = File::create(self.log_file())?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = super::myself();
         command
             .arg("--root")
             .arg(&self.root)
@@ -122,9 +123,11 @@ impl Site {
 
     /// When the service began and ended; both from the files that the steps wrote.
     pub fn served(&self) -> Served {
-        let written =
-            |name: &str| fs::metadata(self.service().join(name)).and_then(|file| file.modified()).ok();
-        Served { since: written("serving"), until: written("stopped") }
+        let written_us = |name: &str| {
+            let file = fs::metadata(self.service().join(name)).ok()?;
+            Some(file.mtime() * 1_000_000 + file.mtime_nsec() / 1_000)
+        };
+        Served { since_us: written_us("serving"), until_us: written_us("stopped") }
     }
 
     /// Fails if the daemon has ended; the sentence shows the end of its log.
@@ -178,10 +181,10 @@ impl Site {
 /// The span in which a service ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Served {
-    /// When it began; `None` = it does not run now.
-    pub since: Option<SystemTime>,
+    /// When it began, in microseconds since 1970; `None` = it does not run now.
+    pub since_us: Option<i64>,
     /// When it last ended; `None` = never.
-    pub until: Option<SystemTime>,
+    pub until_us: Option<i64>,
 }
 
 /// A file that grows by lines.

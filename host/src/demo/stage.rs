@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 
 use base64::Engine as _;
 use russh::keys::ssh_key::LineEnding;
@@ -61,15 +61,18 @@ impl Stage {
     pub fn build(folder: &Path) -> Result<Self, StoryError> {
         let network = "the network of the demo could not be built";
         let backbone = doing(network, Backbone::create())?;
+        let sites = SITES.iter().map(|(_, address)| *address);
+        let everybody: Vec<Ipv4Addr> =
+            sites.chain(ARBITERS.iter().map(|(_, address, ..)| *address)).collect();
         let (mut arbiters, mut known) = (Vec::new(), Vec::new());
         for (name, address, device, has_key) in ARBITERS {
-            let machine = doing(network, backbone.attach(name, address))?;
+            let machine = doing(network, backbone.attach(name, address, &everybody))?;
             let (arbiter, knowledge) = start_arbiter(name, machine, device, has_key, folder)?;
             arbiters.push(arbiter);
             known.push(knowledge);
         }
         let site = |(name, address)| {
-            let machine = doing(network, backbone.attach(name, address))?;
+            let machine = doing(network, backbone.attach(name, address, &everybody))?;
             doing("a folder of the demo could not be made", Site::create(name, machine, folder))
         };
         let [a, b] = SITES;
@@ -127,7 +130,7 @@ impl Stage {
 
     /// The site whose service runs; `None` if none or both do.
     pub fn serving(&self) -> Option<&'static str> {
-        let mut serving = self.sites.iter().filter(|site| site.served().since.is_some());
+        let mut serving = self.sites.iter().filter(|site| site.served().since_us.is_some());
         serving.next().filter(|_| serving.next().is_none()).map(|site| site.name)
     }
 
@@ -193,7 +196,7 @@ fn start_arbiter(
     let address = machine.address;
     let log = folder.join(format!("arbiter-{name}.log"));
     let begin = || {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = super::myself();
         command
             .arg("demo-arbiter")
             .args(["--listen", &SocketAddr::from((address, SSH_PORT)).to_string()])

@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use super::configuration::{self, Facts};
 use super::ground;
-use super::measure::Marks;
+use super::measure::{Clock, Marks};
 use super::policy_file::Placed;
+use super::site::Site;
 use super::stage::Stage;
 use super::summary::Outcome;
-use super::telling;
+use super::telling::{self, Names, Teller};
 use super::timeline::{Kind, Timeline};
 use super::timers;
 
@@ -24,6 +25,8 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const TAKEOVER_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait from the restored links until both sites agree.
 const RETURN_LIMIT: Duration = Duration::from_secs(15);
+/// Heartbeats of each site that are shown before the cut.
+const HEARTBEATS_SHOWN: usize = 2;
 /// From one look at the sites to the next.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -74,13 +77,20 @@ pub struct Story {
     timeline: Timeline,
     stop: Arc<AtomicBool>,
     marks: Marks,
+    tellers: [Teller; 2],
     outcome: Outcome,
 }
 
 impl Story {
     /// A story that has not begun.
-    pub fn new(timeline: Timeline, stop: Arc<AtomicBool>) -> Self {
-        Self { timeline, stop, marks: Marks::default(), outcome: Outcome::default() }
+    pub fn new(timeline: Timeline, clock: Clock, stop: Arc<AtomicBool>) -> Self {
+        Self {
+            timeline,
+            stop,
+            marks: Marks::new(clock),
+            tellers: Default::default(),
+            outcome: Outcome::default(),
+        }
     }
 
     /// Tells it, and says how it ended. Whatever happens, the daemons are ended.
@@ -90,6 +100,7 @@ impl Story {
             Err(error) => return Outcome::failed(error.to_string(), error.is_forbidden()),
         };
         let told = self.play(&mut stage, policy);
+        self.marks.write(&stage, &mut self.outcome);
         // Every site is stopped, even if an earlier one had to be forced.
         let forced: Vec<String> = stage.sites.iter_mut().filter_map(|site| site.stop().err()).collect();
         self.outcome.failure = match told {
@@ -117,9 +128,7 @@ impl Story {
     fn play(&mut self, stage: &mut Stage, policy: &Placed) -> Result<(), StoryError> {
         self.start(stage, policy)?;
         self.cut_and_take_over(stage)?;
-        self.restore_and_agree(stage)?;
-        self.measure(stage);
-        Ok(())
+        self.restore_and_agree(stage)
     }
 
     fn start(&mut self, stage: &mut Stage, policy: &Placed) -> Result<(), StoryError> {
@@ -160,11 +169,8 @@ impl Story {
         )?;
         self.outcome.active_before = stage.serving().map(str::to_owned);
         self.show("a", Kind::Settled, "serves, and holds an SSH session at each of the three arbiters")?;
-        self.show(
-            "b",
-            Kind::Settled,
-            "stands by: it pings a, hears its signed heartbeat, and could reach every arbiter",
-        )?;
+        self.show("b", Kind::Settled, "stands by")?;
+        self.watch_heartbeats(stage)?;
         self.show_sessions(stage, 1)
     }
 
@@ -228,10 +234,6 @@ impl Story {
         Ok(())
     }
 
-    fn measure(&mut self, stage: &Stage) {
-        self.marks.write(stage, &mut self.outcome);
-    }
-
     /// Follows the sites until they are as awaited.
     fn wait(
         &mut self,
@@ -264,27 +266,57 @@ impl Story {
             site.check_alive().map_err(StoryError::Failed)?;
             // Asked before the records are read: what the answer shows is then in the records, too.
             health[index] = site.ask("health").unwrap_or_default();
-            for step in doing("the log of the steps cannot be read", site.new_steps())? {
-                self.show(site.name, Kind::Step, &format!("runs a step, {step}"))?;
-            }
-            for record in doing("the history cannot be read", site.new_records())? {
-                self.marks.record(site.name, &record);
-                if let Some(verdict) = self.marks.verdict() {
-                    self.outcome.verdict = Some(verdict.clone());
-                }
-                if let Some(phase) = record["to"].as_str() {
-                    self.timeline.phase(site.name, phase);
-                }
-                for (kind, text) in telling::tell(&record, &stage.names[index]) {
-                    self.show(site.name, kind, &text)?;
-                }
-            }
+            self.follow_site(index, site, &stage.names[index])?;
             if let Some(phase) = health[index]["phase"].as_str() {
                 self.timeline.phase(site.name, phase);
             }
         }
         self.marks.sample(stage);
         Ok(health)
+    }
+
+    fn follow_site(&mut self, index: usize, site: &mut Site, names: &Names) -> Result<(), StoryError> {
+        let records = doing("the history cannot be read", site.new_records())?;
+        let mut steps = doing("the log of the steps cannot be read", site.new_steps())?;
+        for record in telling::in_order(records) {
+            self.marks.record(site.name, &record);
+            if let Some(phase) = record["to"].as_str() {
+                // A plan has ended: what it ran comes before.
+                if !matches!(phase, "promoting" | "demoting") {
+                    self.show_steps(site.name, &mut steps)?;
+                }
+                self.timeline.phase(site.name, phase);
+            }
+            for (kind, text) in self.tellers[index].tell(&record, names) {
+                self.show(site.name, kind, &text)?;
+            }
+        }
+        self.show_steps(site.name, &mut steps)
+    }
+
+    fn show_steps(&self, site: &str, steps: &mut Vec<String>) -> Result<(), StoryError> {
+        steps.drain(..).try_for_each(|step| self.show(site, Kind::Step, &format!("runs a step, {step}")))
+    }
+
+    /// Watches a few heartbeats of both sites: what is cut later is seen to work first.
+    fn watch_heartbeats(&mut self, stage: &mut Stage) -> Result<(), StoryError> {
+        for _ in 0..HEARTBEATS_SHOWN {
+            let last = self.follow(stage)?.map(|health| health["peer"]["lastHeard"].clone());
+            let is_newer = |health: &[Value; 2]| {
+                health.iter().zip(&last).all(|(now, last)| now["peer"]["lastHeard"] != *last)
+            };
+            self.wait(stage, "a heartbeat from each site", START_LIMIT, is_newer)?;
+            for (index, health) in self.follow(stage)?.iter().enumerate() {
+                let (role, epoch) = (&health["peer"]["role"], &health["peer"]["epoch"]);
+                let role = role.as_str().unwrap_or("nothing");
+                let text = format!(
+                    "{} answers ping and says in a signed heartbeat: {role}, epoch {epoch}",
+                    stage.sites[1 - index].name
+                );
+                self.show(stage.sites[index].name, Kind::Heartbeat, &text)?;
+            }
+        }
+        Ok(())
     }
 }
 

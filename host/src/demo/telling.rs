@@ -16,71 +16,109 @@ pub struct Names {
     pub arbiters: Vec<(String, String)>,
 }
 
-/// What a record says, in order.
-pub fn tell(record: &Value, names: &Names) -> Vec<(Kind, String)> {
-    let text = |key: &str| record[key].as_str().unwrap_or_default();
-    match text("kind") {
-        "transition" => {
-            vec![(Kind::Transition, format!("→ {}: {}", text("to"), text("text")))]
+/// Puts records into the order in which people tell them: a role change follows the decision that caused it, which
+/// the history has the other way round.
+pub fn in_order(mut records: Vec<Value>) -> Vec<Value> {
+    for index in 1..records.len() {
+        let is_caused = matches!(records[index - 1]["to"].as_str(), Some("promoting" | "demoting"));
+        if is_caused && records[index]["kind"] == "decision" {
+            records.swap(index - 1, index);
         }
-        "notice" if REPEATED.contains(&text("trigger")) => Vec::new(),
-        "notice" => vec![(Kind::Notice, text("text").to_owned())],
-        "decision" => {
-            let seen = evidence(&record["evidence"]["arbiters"], record["role"] == "standby", names);
-            vec![(Kind::Evidence, seen), (Kind::Decision, decision(record))]
+    }
+    records
+}
+
+/// What a site has said, so that it does not say the same again.
+#[derive(Debug, Default)]
+pub struct Teller {
+    evidence: String,
+    decision: String,
+}
+
+impl Teller {
+    /// What a record says, in order.
+    pub fn tell(&mut self, record: &Value, names: &Names) -> Vec<(Kind, String)> {
+        let text = |key: &str| record[key].as_str().unwrap_or_default();
+        match text("kind") {
+            "transition" => vec![(Kind::Transition, format!("→ {}: {}", text("to"), text("text")))],
+            "notice" if REPEATED.contains(&text("trigger")) => Vec::new(),
+            "notice" => vec![(Kind::Notice, text("text").to_owned())],
+            "decision" => self.decision(record, names),
+            _ => Vec::new(),
         }
-        _ => Vec::new(),
+    }
+
+    /// Evidence that has not changed is not told again, and of an answer that has not changed only that.
+    fn decision(&mut self, record: &Value, names: &Names) -> Vec<(Kind, String)> {
+        let is_standby = record["context"]["role"] == "standby";
+        let seen = evidence(&record["evidence"]["arbiters"], is_standby, names);
+        let (answer, took) = decision(record);
+        let has_news = (seen != self.evidence, answer != self.decision);
+        let told = match has_news {
+            (_, true) => {
+                vec![
+                    (Kind::Evidence, seen.clone()),
+                    (Kind::Decision, answer.replacen(" answers", &format!(", {took}, answers"), 1)),
+                ]
+            }
+            (true, false) => vec![(Kind::Evidence, seen.clone())],
+            (false, false) => Vec::new(),
+        };
+        (self.evidence, self.decision) = (seen, answer);
+        told
     }
 }
 
-fn decision(record: &Value) -> String {
-    let verdict = &record["verdict"];
-    let policy = &record["policy"];
-    let took = policy["elapsedUs"]
-        .as_u64()
-        .map_or_else(String::new, |us| format!(" in {}.{} ms", us / 1_000, us % 1_000 / 100));
+/// The answer, and how long it took.
+fn decision(record: &Value) -> (String, String) {
+    let (verdict, policy) = (&record["verdict"], &record["policy"]);
+    let took = policy["elapsedUs"].as_u64().unwrap_or_default();
     let action = verdict["action"].as_str().unwrap_or("nothing");
     let why = match record["error"]["message"].as_str() {
         Some(error) => format!("the policy failed: {error}"),
         None => verdict["description"].as_str().unwrap_or_default().to_owned(),
     };
-    let engine = policy["engine"].as_str().unwrap_or("?");
-    let mut text = format!("the policy ({engine}) answers {action}{took}: {why}");
+    let mut text = format!("the policy answers {action}: {why}");
     if let Some(stopped) = record["gate"]["why"].as_str() {
         text.push_str(&format!("; a gate stops it: {stopped}"));
     }
-    text
+    (
+        text,
+        format!("{} in {}.{} ms", policy["engine"].as_str().unwrap_or("?"), took / 1_000, took % 1_000 / 100),
+    )
 }
 
-/// What is seen at the arbiters: their sessions where they matter, else who answers ping.
+/// What is seen at the arbiters: sessions of the other site where they matter, else who answers ping.
 pub fn evidence(arbiters: &Value, wants_sessions: bool, names: &Names) -> String {
     let each = names.arbiters.iter().map(|(address, name)| {
         let seen = &arbiters[address];
-        let said = if wants_sessions { sessions(seen, names) } else { ping(seen) };
+        let said = if wants_sessions { session(seen, &names.peer.0) } else { ping(seen) };
         format!("{name} {said}")
     });
-    each.collect::<Vec<_>>().join(" · ")
+    let each = each.collect::<Vec<_>>().join(" · ");
+    if wants_sessions { format!("sessions of {}: {each}", names.peer.1) } else { format!("arbiters: {each}") }
 }
 
 fn ping(seen: &Value) -> String {
-    if seen["ping"] == true { "answers ping".to_owned() } else { "does not answer ping".to_owned() }
+    if seen["ping"] == true { "answers".to_owned() } else { "silent".to_owned() }
 }
 
-fn sessions(seen: &Value, names: &Names) -> String {
-    let (address, peer) = &names.peer;
+fn session(seen: &Value, peer: &str) -> String {
     if seen["ssh"] != "ok" {
-        return format!("cannot be logged in to ({})", seen["ssh"].as_str().unwrap_or("not tried"));
+        return format!("no log-in ({})", seen["ssh"].as_str().unwrap_or("not tried"));
     }
     let rows = seen["sessions"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut of_peer = rows.iter().filter(|row| row["from"] == address.as_str()).peekable();
+    let mut of_peer = rows.iter().filter(|row| row["from"] == peer).peekable();
     if of_peer.peek().is_none() {
-        return format!("has no session of {peer}");
+        return "none".to_owned();
     }
-    let youngest = of_peer.filter_map(|row| row["ageMs"].as_u64()).min();
-    let heard =
-        youngest.map_or_else(String::new, |ms| format!(", heard {}.{} s ago", ms / 1_000, ms % 1_000 / 100));
-    let stale = if seen["managed"] == true { "" } else { ": stale" };
-    format!("has a session of {peer}{heard}{stale}")
+    let Some(ms) = of_peer.filter_map(|row| row["ageMs"].as_u64()).min() else { return "open".to_owned() };
+    let (seconds, tenths) = (ms / 1_000, ms % 1_000 / 100);
+    if seen["managed"] == true {
+        format!("heard {seconds}.{tenths} s ago")
+    } else {
+        format!("silent for {seconds}.{tenths} s: stale")
+    }
 }
 
 #[cfg(test)]
@@ -97,52 +135,81 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_decision_tells_the_evidence_and_the_answer() {
-        let record = json!({
-            "kind": "decision", "role": "standby",
+    fn asked(age_ms: u64, description: &str) -> Value {
+        json!({
+            "kind": "decision", "context": {"role": "standby"},
             "policy": {"engine": "lua", "elapsedUs": 1_250},
-            "verdict": {"action": "beActive", "description": "nobody holds them"},
-            "gate": {"name": "automaticFailover", "why": "it is off"},
+            "verdict": {"action": "nothing", "description": description},
+            "gate": null,
             "evidence": {"arbiters": {
-                "203.0.113.1": {"ssh": "ok", "managed": true, "sessions": [{"from": "192.0.2.10", "ageMs": 3_210}]},
+                "203.0.113.1": {"ssh": "ok", "managed": true, "sessions": [{"from": "192.0.2.10", "ageMs": age_ms}]},
                 "203.0.113.2": {"ssh": "ok", "managed": false, "sessions": [{"from": "192.0.2.10", "ageMs": 9_900}]},
                 "203.0.113.3": {"ssh": "timeout"}
             }}
-        });
-        let told = tell(&record, &names());
-        assert_eq!(
-            told[0],
-            (
-                Kind::Evidence,
-                "r1 has a session of a, heard 3.2 s ago · r2 has a session of a, heard 9.9 s ago: stale · \
-                 r3 cannot be logged in to (timeout)"
-                    .to_owned()
-            )
-        );
-        let answer =
-            "the policy (lua) answers beActive in 1.2 ms: nobody holds them; a gate stops it: it is off";
-        assert_eq!(told[1], (Kind::Decision, answer.to_owned()));
+        })
     }
 
     #[test]
-    fn an_active_sites_decision_tells_who_answers_ping() {
-        let seen = json!({"203.0.113.1": {"ping": true}, "203.0.113.2": {"ping": false}, "203.0.113.3": {}});
+    fn a_decision_tells_the_evidence_and_the_answer_and_nothing_twice() {
+        let mut teller = Teller::default();
+        let seen = |age| {
+            format!(
+                "sessions of a: r1 heard {age} s ago · r2 silent for 9.9 s: stale · r3 no log-in (timeout)"
+            )
+        };
+        let answer = "the policy, lua in 1.2 ms, answers nothing: it serves".to_owned();
         assert_eq!(
-            evidence(&seen, false, &names()),
-            "r1 answers ping · r2 does not answer ping · r3 does not answer ping"
+            teller.tell(&asked(3_210, "it serves"), &names()),
+            [(Kind::Evidence, seen("3.2")), (Kind::Decision, answer)]
         );
-        let seen = json!({"203.0.113.1": {"ssh": "ok", "sessions": [], "managed": false}});
-        assert!(evidence(&seen, true, &names()).starts_with("r1 has no session of a · r2 cannot"));
+        assert_eq!(teller.tell(&asked(4_210, "it serves"), &names()), [(Kind::Evidence, seen("4.2"))]);
+        assert_eq!(teller.tell(&asked(4_210, "it serves"), &names()), []);
+        assert_eq!(teller.tell(&asked(4_210, "it is gone"), &names()).len(), 2);
+        let mut stopped = asked(4_210, "it is gone");
+        stopped["gate"] = json!({"name": "automaticFailover", "why": "it is off"});
+        assert!(teller.tell(&stopped, &names())[1].1.ends_with("it is gone; a gate stops it: it is off"));
+        stopped["error"] = json!({"kind": "timeout", "message": "no answer within 2 s"});
+        assert!(teller.tell(&stopped, &names())[1].1.contains("the policy failed: no answer within 2 s"));
+    }
+
+    #[test]
+    fn arbiters_tell_pings_to_the_active_and_sessions_to_the_standby() {
+        let seen = json!({"203.0.113.1": {"ping": true}, "203.0.113.2": {"ping": false}, "203.0.113.3": {}});
+        assert_eq!(evidence(&seen, false, &names()), "arbiters: r1 answers · r2 silent · r3 silent");
+        let seen = json!({
+            "203.0.113.1": {"ssh": "ok", "sessions": [], "managed": false},
+            "203.0.113.2": {"ssh": "ok", "sessions": [{"from": "192.0.2.10"}], "managed": true},
+        });
+        assert_eq!(
+            evidence(&seen, true, &names()),
+            "sessions of a: r1 none · r2 open · r3 no log-in (not tried)"
+        );
     }
 
     #[test]
     fn notices_that_repeat_a_transition_are_left_out() {
+        let mut teller = Teller::default();
         let repeated = json!({"kind": "notice", "trigger": "becameActive", "text": "x"});
-        assert!(tell(&repeated, &names()).is_empty());
+        assert!(teller.tell(&repeated, &names()).is_empty());
         let lost = json!({"kind": "notice", "trigger": "peerLost", "text": "x"});
-        assert_eq!(tell(&lost, &names()), [(Kind::Notice, "x".to_owned())]);
+        assert_eq!(teller.tell(&lost, &names()), [(Kind::Notice, "x".to_owned())]);
         let transition = json!({"kind": "transition", "to": "active", "text": "all steps done"});
-        assert_eq!(tell(&transition, &names())[0].1, "→ active: all steps done");
+        assert_eq!(teller.tell(&transition, &names())[0].1, "→ active: all steps done");
+    }
+
+    #[test]
+    fn a_role_change_is_told_after_its_decision() {
+        let kinds = |records: &[Value]| -> Vec<String> {
+            records.iter().map(|record| record["kind"].as_str().unwrap().to_owned()).collect()
+        };
+        let records = vec![
+            json!({"kind": "notice"}),
+            json!({"kind": "transition", "to": "demoting"}),
+            json!({"kind": "decision"}),
+            json!({"kind": "transition", "to": "standby"}),
+            json!({"kind": "decision"}),
+        ];
+        assert_eq!(kinds(&in_order(records)), ["notice", "decision", "transition", "transition", "decision"]);
+        assert!(in_order(Vec::new()).is_empty());
     }
 }

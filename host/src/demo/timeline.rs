@@ -23,6 +23,8 @@ pub enum Kind {
     Start,
     /// The timers and their arithmetic.
     Timers,
+    /// A site heard the other.
+    Heartbeat,
     /// A link was cut.
     Cut,
     /// A link was restored.
@@ -39,8 +41,6 @@ pub enum Kind {
     Transition,
     /// A site is as it should be.
     Settled,
-    /// The demo itself has something to say.
-    Note,
 }
 
 impl Kind {
@@ -49,6 +49,7 @@ impl Kind {
         match self {
             Self::Start => "start",
             Self::Timers => "timers",
+            Self::Heartbeat => "heartbeat",
             Self::Cut => "cut",
             Self::Restored => "restored",
             Self::Notice => "notice",
@@ -57,13 +58,12 @@ impl Kind {
             Self::Step => "step",
             Self::Transition => "transition",
             Self::Settled => "settled",
-            Self::Note => "note",
         }
     }
 
     const fn style(self) -> Style {
         match self {
-            Self::Start | Self::Timers | Self::Evidence | Self::Note => Style::new().dimmed(),
+            Self::Start | Self::Timers | Self::Heartbeat | Self::Evidence => Style::new().dimmed(),
             Self::Cut => AnsiColor::Red.on_default().bold(),
             Self::Restored | Self::Settled => AnsiColor::Green.on_default().bold(),
             Self::Notice => AnsiColor::Yellow.on_default(),

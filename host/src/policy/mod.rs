@@ -3,7 +3,7 @@
 //! Architecture invariant: no policy code runs in this process.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -11,6 +11,27 @@ use dr_watchdog_sdk::verdict::Verdict;
 use dr_watchdog_sdk::{Context, HostError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub mod answers;
+mod backoff;
+mod check;
+mod child;
+mod locate;
+pub mod protocol;
+mod recorder;
+pub mod runner;
+mod script;
+mod script_output;
+pub mod script_socket;
+mod script_start;
+mod trust;
+mod wire;
+mod worker;
+mod worker_log;
+
+pub use answers::{Answers, Network};
+pub use locate::{executable, find_default_plugin, use_executable};
+pub use runner::{Runner, Status};
 
 /// What runs a policy; its file's ending decides (design 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +43,26 @@ pub enum Engine {
     Native,
     /// Anything else that is executable, as a subprocess.
     Script,
+}
+
+/// The engine of a policy file: its ending decides.
+pub fn engine_of(path: &Path) -> Engine {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("lua") => Engine::Lua,
+        Some("so") => Engine::Native,
+        _ => Engine::Script,
+    }
+}
+
+impl Engine {
+    /// The word as JSON has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Lua => "lua",
+            Self::Native => "native",
+            Self::Script => "script",
+        }
+    }
 }
 
 /// What happens when the permissions of a policy's file or folder are loose.
@@ -112,9 +153,32 @@ pub struct Failure {
     /// What happened, in a sentence, with the call chain for Lua.
     pub message: String,
     /// Line in the policy's source, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// What the operator may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with a sentence.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), line: None, hint: None }
+    }
+
+    /// The same, with what the operator may do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, with the line of the policy's source.
+    #[must_use]
+    pub const fn at_line(mut self, line: Option<u32>) -> Self {
+        self.line = line;
+        self
+    }
 }
 
 /// The named reasons.
@@ -137,6 +201,22 @@ pub enum FailureKind {
     Verdict,
     /// It asked for what it was not granted, or its file may not be trusted.
     Denied,
+}
+
+impl FailureKind {
+    /// The word as JSON has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Syntax => "syntax",
+            Self::Runtime => "runtime",
+            Self::Timeout => "timeout",
+            Self::Memory => "memory",
+            Self::Crash => "crash",
+            Self::Verdict => "verdict",
+            Self::Denied => "denied",
+        }
+    }
 }
 
 /// Answers a policy's host calls.

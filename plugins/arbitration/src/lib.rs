@@ -22,6 +22,10 @@ use rules::{Counts, Facts, Rule, Weighs};
 /// What a grace period "for ever" ends at: the last second that the text form can write.
 const FOR_EVER: Utc = Utc::from_unix_ms(253_402_300_799_000);
 
+/// Sessions of one arbiter that the details show. A jump host has hundreds, and the host takes no answer above 1 MiB;
+/// the history has them all.
+const SESSIONS_SHOWN_MAX: usize = 5;
+
 /// The policy.
 #[derive(Debug)]
 pub struct Arbitration;
@@ -168,7 +172,22 @@ fn details(facts: &Facts, rule: &Rule, seen: &BTreeMap<String, ArbiterEvidence>)
         "threshold".to_owned(),
         json!({"failover": facts.failover, "adjustManaged": facts.adjust_managed}),
     );
-    details.insert("arbiters".to_owned(), json!(seen));
+    let arbiters = seen.iter().map(|(name, arbiter)| (name.clone(), shown(arbiter)));
+    details.insert("arbiters".to_owned(), Value::Object(arbiters.collect()));
     details.insert("flip".to_owned(), json!(flip::smallest(facts)));
     details
+}
+
+/// What was seen at one arbiter, with at most a few of its sessions.
+fn shown(arbiter: &ArbiterEvidence) -> Value {
+    let mut few = arbiter.clone();
+    let total = few.sessions.as_ref().map_or(0, Vec::len);
+    if let Some(sessions) = &mut few.sessions {
+        sessions.truncate(SESSIONS_SHOWN_MAX);
+    }
+    let mut value = json!(few);
+    if total > SESSIONS_SHOWN_MAX {
+        value["sessionsTotal"] = json!(total);
+    }
+    value
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dr_watchdog_arbitration::Arbitration;
-use dr_watchdog_sdk::evidence::{ArbiterEvidence, SshOutcome};
+use dr_watchdog_sdk::evidence::{ArbiterEvidence, Session, SshOutcome};
 use dr_watchdog_sdk::sections::{FailureDetection, LastFailover, Sections, Watchdog};
 use dr_watchdog_sdk::testing::{ScriptedHost, cases, context};
 use dr_watchdog_sdk::verdict::{Action, UnknownKeys};
@@ -162,6 +162,30 @@ fn details_list_every_arbiter_the_shares_the_row_and_the_smallest_change() {
         "1 more arbiter reached and free, 1 fewer managed by the other site → beActive"
     );
     assert_eq!(details.get("problem"), None);
+}
+
+#[test]
+fn a_thousand_busy_arbiters_fit_into_one_answer() {
+    let session = |at: usize| Session { from: format!("198.51.100.{}", at % 250), age_ms: Some(1_000) };
+    let busy = |letter: char| ArbiterEvidence {
+        sessions: Some((0..100).map(session).collect()),
+        ..arbiters(&letter.to_string()).remove("203.0.113.0").unwrap()
+    };
+    // None of the splits flips: the threshold 0 is always reached, so the whole search is done.
+    let mut detection = FailureDetection::default();
+    detection.threshold.failover = serde_json::from_value(json!(0)).unwrap();
+    let seen = (0..1_000).map(|at| (format!("arbiter-{at}.example.com"), busy('F'))).collect();
+    let host = ScriptedHost::new(sections(detection, LastFailover::None), seen);
+    let verdict = ask(&host, &context(Role::Standby, Situation::PeerLost)).unwrap();
+    let details = verdict.payload.details.as_ref().unwrap();
+    assert_eq!(details["flip"], Value::Null);
+    let arbiter = &details["arbiters"]["arbiter-7.example.com"];
+    assert_eq!(
+        (arbiter["sessionsTotal"].as_u64(), arbiter["sessions"].as_array().unwrap().len()),
+        (Some(100), 5)
+    );
+    let bytes = serde_json::to_vec(&verdict).unwrap().len();
+    assert!(bytes < dr_watchdog_sdk::abi::ANSWER_BYTES_MAX, "{bytes}");
 }
 
 #[test]

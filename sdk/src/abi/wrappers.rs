@@ -47,9 +47,7 @@ impl Manifest {
 macro_rules! __drw_symbols {
     ($policy:ty) => {
         #[allow(unsafe_code, non_upper_case_globals, unreachable_pub)]
-        mod __drw_symbols {
-            use super::*;
-
+        const _: () = {
             #[unsafe(no_mangle)]
             pub static drw_plugin_manifest: $crate::abi::Manifest = $crate::abi::Manifest::of::<$policy>();
 
@@ -63,7 +61,7 @@ macro_rules! __drw_symbols {
                 // SAFETY: passed on as it came; the host promises what the header asks for.
                 unsafe { $crate::abi::wrappers::open::<$policy>(host, plugin) }
             }
-        }
+        };
     };
 }
 

@@ -41,6 +41,7 @@ impl Watchdog {
             is_first_start,
             rounds: Rounds::new(now.mono),
             peer: None,
+            peer_standby: None,
             asking: Asking::default(),
             sweep: 0,
             is_below_warning: false,

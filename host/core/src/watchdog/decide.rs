@@ -233,6 +233,9 @@ impl Watchdog {
         self.durable.operator_off = Some(off.clone());
         self.automatic.operator = Some(off);
         self.persist(AfterWrite::Nothing);
+        if let Some(why) = self.automatic.why_off() {
+            self.notify(Trigger::AutomaticFailoverDisabled, why);
+        }
     }
 
     /// An operator enables automatic failover here.
@@ -240,5 +243,10 @@ impl Watchdog {
         self.durable.operator_off = None;
         self.automatic.operator = None;
         self.persist(AfterWrite::Nothing);
+        let text = match self.automatic.why_off() {
+            None => "an operator enabled automatic failover".to_owned(),
+            Some(why) => format!("an operator enabled automatic failover; still: {why}"),
+        };
+        self.notify(Trigger::AutomaticFailoverEnabled, text);
     }
 }

@@ -43,6 +43,8 @@ pub struct Watchdog {
     view: View,
     automatic: Automatic,
     peer: Option<Beat>,
+    /// First and last heartbeat of an unbroken series in which the other site said that it stands by.
+    peer_standby: Option<(Moment, Moment)>,
     asking: Asking,
     sweep: u64,
     is_below_warning: bool,

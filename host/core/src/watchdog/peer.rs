@@ -46,6 +46,7 @@ impl Watchdog {
                     "the other site does not answer: {tries} pings of its VIP{} were lost; the policy is asked",
                     if self.settings.has_peer_nodes { " and those of its nodes" } else { "" }
                 );
+                self.peer_standby = None;
                 self.notify(Trigger::PeerLost, text);
             }
             _ => {}
@@ -68,6 +69,8 @@ impl Watchdog {
         self.reach_changed(before);
         self.durable.epoch_seen = self.durable.epoch_seen.max(beat.epoch);
         let (peer_claims, peer_epoch) = (beat.phase.claims_active(), beat.epoch);
+        let series = self.peer_standby.map_or(now.mono, |(first, _)| first);
+        self.peer_standby = (beat.phase == Phase::Standby).then_some((series, now.mono));
         self.peer = Some(beat);
         if self.boot_until.is_some() {
             self.boot_ended();
@@ -146,8 +149,11 @@ impl Watchdog {
         self.peer.as_ref().filter(|_| self.rounds.heard_within(now.mono, span))
     }
 
-    /// Whether the other site says that it stands by, now.
+    /// Whether the other site says that it stands by, now. One heartbeat is not enough: the first that comes through a
+    /// link that is up again may have lain in a queue since before the other site became active.
     pub(super) fn peer_is_standby(&self, now: Now) -> bool {
-        self.fresh_peer(now).is_some_and(|beat| beat.phase == Phase::Standby)
+        let long_enough = self.settings.heartbeat.interval / 2;
+        let said_so = self.peer_standby.is_some_and(|(first, last)| last.since(first) >= long_enough);
+        said_so && self.fresh_peer(now).is_some()
     }
 }

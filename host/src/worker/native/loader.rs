@@ -1,6 +1,6 @@
 //! Opens a plugin's library as far as its table of functions; nothing of the plugin runs before its numbers fit.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::mem::{offset_of, size_of};
 use std::path::Path;
@@ -101,10 +101,11 @@ fn check_file(path: &Path) -> Result<(), Failure> {
     let cannot_read = |error: std::io::Error| {
         refusal(path, &format!("it cannot be read: {error}"), "correct watchdog.failureDetection.script")
     };
-    let file = File::open(path).map_err(cannot_read)?;
-    if !file.metadata().map_err(cannot_read)?.is_file() {
+    // Before it is opened: opening a pipe waits for whoever writes into it.
+    if !fs::metadata(path).map_err(cannot_read)?.is_file() {
         return Err(refusal(path, "it is no regular file", "name the plugin's .so file"));
     }
+    let file = File::open(path).map_err(cannot_read)?;
     let mut header = Vec::new();
     file.take(elf::HEADER_BYTES as u64).read_to_end(&mut header).map_err(cannot_read)?;
     elf::check(&header).map_err(|error| {

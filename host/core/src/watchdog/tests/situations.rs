@@ -166,3 +166,26 @@ fn a_peer_with_our_own_index_is_a_contradiction_that_is_told() {
     assert!(site.watchdog.peer().is_none());
     assert!(site.notices.iter().any(|notice| notice.trigger == Trigger::SettingsContradict));
 }
+
+#[test]
+fn a_heartbeat_that_lay_in_a_queue_since_before_the_failover_does_not_make_two_standbys() {
+    let mut site = Site::boot(settings(), stored(Role::Standby), Some((Phase::Active, 4)));
+    site.run_for(90);
+    site.is_peer_up = false;
+    site.run_for(120);
+    let beat = |phase| crate::event::Beat {
+        site_index: 0,
+        epoch: 4,
+        phase,
+        config_equal: None,
+        automatic_failover: true,
+        heard: Utc::from_unix_ms(0),
+    };
+    let asked = site.asks.len();
+    for _ in 0..3 {
+        site.give(crate::Event::HeartbeatHeard(beat(Phase::Standby)));
+    }
+    assert_eq!(site.watchdog.situation(), None, "the link is back, and what it says may be old");
+    site.give(crate::Event::HeartbeatHeard(beat(Phase::Active)));
+    assert_eq!((site.watchdog.situation(), site.asks.len()), (None, asked));
+}

@@ -65,12 +65,15 @@ fn a_file_that_is_no_library_is_refused_in_words() {
     let mut header = [0_u8; 64];
     header[..20].copy_from_slice(b"\x7fELF\x02\x02\x01\0\0\0\0\0\0\0\0\0\0\x03\0\x16");
     std::fs::write(&other, header).unwrap();
+    let pipe = folder.path().join("pipe.so");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
     let cut = folder.path().join("cut.so");
     let whole = std::fs::read(compile(&folder, &[])).unwrap();
     std::fs::write(&cut, &whole[..200]).unwrap();
     for (path, expected) in [
         (folder.path().join("absent.so"), "it cannot be read"),
         (folder.path().to_owned(), "it is no regular file"),
+        (pipe, "it is no regular file"),
         (text, "it is no shared library"),
         (other, "it was built for s390x"),
         (cut, "the dynamic loader says"),

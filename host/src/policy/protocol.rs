@@ -1,0 +1,117 @@
+//! What the host and its worker say to each other.
+//!
+//! An `ask` frame is followed by one more frame with nothing but the sections: the worker parses them only if the
+//! policy looks at them.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use dr_watchdog_sdk::{Context, HostError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Engine, Failure};
+
+/// Version of these messages. Both ends are the same program; a difference means that its file was replaced while
+/// the old one still runs.
+pub const VERSION: u32 = 1;
+/// Bytes of one message on the cancel channel: the number of the question, big-endian.
+pub const CANCEL_BYTES: usize = 8;
+
+/// From the host to the worker.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ToWorker<'a> {
+    /// The first message.
+    Load(Cow<'a, Load>),
+    /// A question; the sections follow in a frame of their own.
+    #[serde(rename_all = "camelCase")]
+    Ask {
+        /// Number of the question.
+        id: u64,
+        /// Who is asked, why, until when.
+        context: Cow<'a, Context>,
+    },
+    /// The answer to a host call.
+    Answer(Answer<'a>),
+}
+
+/// Which policy the worker loads, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Load {
+    /// [`VERSION`].
+    pub protocol: u32,
+    /// What runs it.
+    pub engine: Engine,
+    /// Its file.
+    pub path: PathBuf,
+    /// Its text, for Lua: the worker need not be able to read the file.
+    pub source: Option<String>,
+    /// `[policy.config]`.
+    pub config: Value,
+    /// Most memory of the guest.
+    pub memory_bytes: u64,
+    /// Longest time to load.
+    pub deadline_ms: u64,
+}
+
+/// The answer to a host call: a value, or an error by kind and text.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer<'a> {
+    /// What was asked for.
+    Value(Cow<'a, Value>),
+    /// Why there is none.
+    Error {
+        /// [`HostError::kind`].
+        kind: Cow<'a, str>,
+        /// [`HostError::message`].
+        message: Cow<'a, str>,
+    },
+}
+
+impl<'a> Answer<'a> {
+    /// The answer as it crosses.
+    pub fn of(answer: &'a Result<Value, HostError>) -> Self {
+        match answer {
+            Ok(value) => Self::Value(Cow::Borrowed(value)),
+            Err(error) => Self::Error { kind: error.kind().into(), message: error.message().into() },
+        }
+    }
+
+    /// The answer as it was.
+    ///
+    /// # Errors
+    /// The error that crossed.
+    pub fn into_result(self) -> Result<Value, HostError> {
+        match self {
+            Self::Value(value) => Ok(value.into_owned()),
+            Self::Error { kind, message } => Err(HostError::from_kind(&kind, message)),
+        }
+    }
+}
+
+/// From the worker to the host.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FromWorker {
+    /// The policy is loaded.
+    Hello {
+        /// [`VERSION`].
+        protocol: u32,
+        /// What the policy says of itself.
+        describe: Value,
+    },
+    /// A host call; the worker waits for its answer.
+    Call {
+        /// Name of the call.
+        method: String,
+        /// With what.
+        request: Value,
+    },
+    /// The raw verdict.
+    Verdict(Value),
+    /// The policy was not loaded, or gave no verdict.
+    Failed(Failure),
+}

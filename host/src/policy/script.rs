@@ -1,0 +1,266 @@
+//! Runs a policy script: one process group, JSON in, one JSON object out, host calls over a socket of its own.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::child::ending;
+use super::recorder::{Recorder, log_line};
+use super::script_output::take_apart;
+use super::script_socket::Server;
+use super::script_start::{self, Started, User};
+use super::{Failure, FailureKind, PolicySpec, Question, trust};
+
+/// Bytes of standard output, and of standard error, that are read.
+const OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// Time from SIGTERM to SIGKILL.
+const TERM_GRACE: Duration = Duration::from_secs(2);
+/// Log lines of one run.
+const LOG_LINES_MAX: usize = 200;
+
+/// A policy script.
+#[derive(Debug)]
+pub(super) struct Script {
+    spec: PolicySpec,
+    user: Option<User>,
+    /// Holds the links `jmp-dr` and `dr-watchdog`, and the socket while the script runs.
+    folder: TempDir,
+    is_network_cut: bool,
+}
+
+impl Script {
+    /// Checks that it can be run at all.
+    pub(super) fn load(spec: PolicySpec) -> Result<Self, Failure> {
+        is_runnable(&spec.path)?;
+        let user = spec.script_user.as_deref().map(User::find).transpose()?;
+        let folder = script_start::folder(&spec.run_dir, user.as_ref())?;
+        Ok(Self { spec, user, folder, is_network_cut: false })
+    }
+
+    /// Runs it without a network of its own.
+    pub(super) const fn cut_network(&mut self) {
+        self.is_network_cut = true;
+    }
+
+    /// Runs it.
+    pub(super) async fn evaluate(
+        &self,
+        question: &Question,
+        recorder: &Recorder<'_>,
+        deadline: Instant,
+        warnings: &mut Vec<String>,
+    ) -> Result<Value, Failure> {
+        warnings.extend(trust::check(&self.spec.path, self.spec.permissions)?);
+        is_runnable(&self.spec.path)?;
+        let secrets = self.spec.script_secrets.then_some(&question.sections_with_secrets);
+        let socket = script_start::listen(self.folder.path(), self.user.as_ref())?;
+        let mut started =
+            script_start::start(&self.spec, self.folder.path(), self.user.as_ref(), self.is_network_cut)?;
+        let server = Server::new(socket, started.group.pid(), recorder, &question.sections, secrets);
+        let ran = started.run(&question.sections, &server, deadline).await;
+        let status = started.group.end().await;
+        warnings.extend(server.take_warnings());
+        if let Some(failure) = server.take_failure() {
+            return Err(failure);
+        }
+        started.stdout.drain();
+        started.stderr.drain();
+        self.result(recorder, ran, status, &started)
+    }
+
+    fn result(
+        &self,
+        recorder: &Recorder<'_>,
+        ran: Ran,
+        status: Option<ExitStatus>,
+        started: &Started,
+    ) -> Result<Value, Failure> {
+        let errors = started.stderr.text();
+        log_errors(recorder.policy(), &errors);
+        let name = self.spec.path.display();
+        match ran {
+            Ran::Ended => {}
+            Ran::Late(after) => {
+                let message = format!(
+                    "the script {name} gave no verdict within {} ms and was ended",
+                    after.as_millis()
+                );
+                return Err(Failure::new(FailureKind::Timeout, message)
+                    .with_hint("make the script quicker, or raise policy.deadline"));
+            }
+            Ran::Overflowed => {
+                let message =
+                    format!("the script {name} printed more than {OUTPUT_BYTES_MAX} bytes and was ended");
+                return Err(Failure::new(FailureKind::Verdict, message)
+                    .with_hint("print one JSON object, and what is meant for people to standard error"));
+            }
+        }
+        if !status.is_some_and(|status| status.success()) {
+            let last = errors.lines().rfind(|line| !line.trim().is_empty());
+            let last = last.map(|line| format!("; its last words: {}", line.trim())).unwrap_or_default();
+            let message = format!("the script {name} {}{last}", ending(status));
+            return Err(Failure::new(FailureKind::Runtime, message)
+                .with_hint("a verdict counts only if the script exits with status 0"));
+        }
+        let printed = take_apart(&started.stdout.text()).map_err(|error| {
+            Failure::new(FailureKind::Verdict, format!("{name}: {error}")).with_hint(
+                "print exactly one object with state, action, description and payload to standard output",
+            )
+        })?;
+        for line in printed.log.iter().take(LOG_LINES_MAX) {
+            log_line(recorder.policy(), "info", line);
+        }
+        Ok(printed.verdict)
+    }
+}
+
+/// How a run ended.
+enum Ran {
+    /// The script ended by itself.
+    Ended,
+    /// The deadline ended it, after so long.
+    Late(Duration),
+    /// It printed too much.
+    Overflowed,
+}
+
+impl Started {
+    /// Feeds, reads and answers until the script ends, the deadline comes, or the output overflows. Nothing waits for
+    /// the end of its output: a grandchild may hold the pipe open for ever.
+    async fn run(&mut self, sections: &Value, server: &Server<'_>, deadline: Instant) -> Ran {
+        let begun = Instant::now();
+        let (stdout, stderr) = (&mut self.stdout, &mut self.stderr);
+        let input = self.stdin.take();
+        let talk = async {
+            tokio::try_join!(
+                async {
+                    feed(input, sections).await;
+                    Ok::<_, Overflow>(())
+                },
+                stdout.fill(Beyond::Fails),
+                stderr.fill(Beyond::IsDropped),
+                async {
+                    server.serve().await;
+                    Ok(())
+                },
+            )
+        };
+        tokio::pin!(talk);
+        tokio::select! {
+            () = self.group.exited() => return Ran::Ended,
+            Err(Overflow) = &mut talk => {
+                self.group.signal(Signal::KILL);
+                return Ran::Overflowed;
+            }
+            () = sleep_until(deadline) => {}
+        }
+        let after = begun.elapsed();
+        self.group.signal(Signal::TERM);
+        let obeys = async {
+            tokio::select! {
+                () = self.group.exited() => {}
+                // A handler that prints as it ends must not block on a full pipe.
+                _ = &mut talk => self.group.exited().await,
+            }
+        };
+        // Whether it obeyed or not: what is left of the group is killed next.
+        let _ = timeout(TERM_GRACE, obeys).await;
+        Ran::Late(after)
+    }
+}
+
+/// The limit of a script's output was reached.
+#[derive(Debug)]
+pub(super) struct Overflow;
+
+/// What becomes of output beyond the limit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    /// The run ends.
+    Fails,
+    /// It is read, so that the script does not block, and forgotten.
+    IsDropped,
+}
+
+/// One output of a script.
+#[derive(Debug)]
+pub(super) struct Output {
+    pipe: Receiver,
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Output {
+    /// The output behind this pipe.
+    pub(super) fn new(pipe: io::PipeReader) -> io::Result<Self> {
+        Ok(Self { pipe: Receiver::from_owned_fd(pipe.into())?, bytes: Vec::new(), is_cut: false })
+    }
+
+    async fn fill(&mut self, beyond: Beyond) -> Result<(), Overflow> {
+        let mut chunk = [0; 8 << 10];
+        while let Ok(count @ 1..) = self.pipe.read(&mut chunk).await {
+            self.keep(&chunk[..count]);
+            if self.is_cut && beyond == Beyond::Fails {
+                return Err(Overflow);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what already lies in the pipe.
+    fn drain(&mut self) {
+        let mut chunk = [0; 8 << 10];
+        while !self.is_cut
+            && let Ok(count @ 1..) = self.pipe.try_read(&mut chunk)
+        {
+            self.keep(&chunk[..count]);
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = OUTPUT_BYTES_MAX - self.bytes.len();
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.is_cut |= bytes.len() > room;
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
+        if self.is_cut {
+            text.push_str("\n(cut here: more than 64 KiB)\n");
+        }
+        text
+    }
+}
+
+/// Writes the sections. A script that does not read them is no error.
+async fn feed(input: Option<Sender>, sections: &Value) {
+    let Some(mut input) = input else { return };
+    let mut text = sections.to_string();
+    text.push('\n');
+    let _ = input.write_all(text.as_bytes()).await;
+}
+
+fn log_errors(policy: &str, errors: &str) {
+    for line in errors.lines().filter(|line| !line.trim().is_empty()).take(LOG_LINES_MAX) {
+        let level = if line.starts_with("ERROR:") { "error" } else { "warn" };
+        log_line(policy, level, line);
+    }
+}
+
+fn is_runnable(path: &Path) -> Result<(), Failure> {
+    if trust::is_executable(path) {
+        return Ok(());
+    }
+    let shown = path.display();
+    let message = format!("the policy {shown} is neither .lua nor .so, and nobody may execute it");
+    Err(Failure::new(FailureKind::Load, message)
+        .with_hint(format!("if it is a script, run `chmod a+x {shown}`")))
+}

@@ -1,0 +1,116 @@
+//! Finds the verdict in what a script printed (pure).
+//!
+//! Exactly one JSON object is the verdict, wherever it stands and however many lines it takes; every other line is
+//! log, because twenty-year-old scripts print what they do.
+
+use serde_json::{Deserializer, Value};
+
+/// A script's standard output, taken apart.
+#[derive(Debug, PartialEq)]
+pub(super) struct Printed {
+    /// The one JSON object.
+    pub(super) verdict: Value,
+    /// All other lines.
+    pub(super) log: Vec<String>,
+}
+
+/// Why there is no verdict in it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PrintedError {
+    /// No JSON object.
+    #[error("the script printed no JSON object{}", said(.0))]
+    None(Vec<String>),
+    /// More than one.
+    #[error("the script printed {0} JSON objects; exactly one is the verdict")]
+    Many(usize),
+}
+
+fn said(lines: &[String]) -> String {
+    match lines.last() {
+        Some(last) => format!("; its last line was: {last}"),
+        None => ", nor anything else".to_owned(),
+    }
+}
+
+/// Takes the output apart.
+pub(super) fn take_apart(stdout: &str) -> Result<Printed, PrintedError> {
+    let mut objects = Vec::new();
+    let mut log = Vec::new();
+    let mut rest = stdout;
+    while !rest.is_empty() {
+        if rest.trim_start_matches([' ', '\t']).starts_with('{')
+            && let Some((object, length)) = leading_object(rest)
+        {
+            objects.push(object);
+            rest = &rest[length..];
+            continue;
+        }
+        let (line, next) = rest.split_once('\n').unwrap_or((rest, ""));
+        let line = line.trim_end();
+        if !line.trim().is_empty() {
+            log.push(line.to_owned());
+        }
+        rest = next;
+    }
+    match objects.len() {
+        0 => Err(PrintedError::None(log)),
+        1 => Ok(Printed { verdict: objects.remove(0), log }),
+        count => Err(PrintedError::Many(count)),
+    }
+}
+
+fn leading_object(text: &str) -> Option<(Value, usize)> {
+    let mut values = Deserializer::from_str(text).into_iter::<Value>();
+    match values.next() {
+        Some(Ok(value @ Value::Object(_))) => Some((value, values.byte_offset())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_object_among_log_lines_is_the_verdict_on_one_line_or_many() {
+        for text in [
+            "{\"a\": 1}",
+            "hello\n{\"a\": 1}\n",
+            "  {\"a\":\n 1}  \nbye",
+            "{broken\n{\"a\": 1}\n",
+            "[1, 2]\n\"text\"\n12\n{\"a\": 1}\r\n",
+        ] {
+            assert_eq!(take_apart(text).unwrap().verdict, json!({"a": 1}), "{text}");
+        }
+        assert_eq!(take_apart("one\n{\"a\": 1}\ntwo\n\n").unwrap().log, ["one", "two"]);
+    }
+
+    #[test]
+    fn two_objects_are_an_error_even_on_one_line() {
+        for text in ["{}\n{}", "{}{}", "{} {\"a\": 1}", "x\n{\"a\": {}}\ny\n{}"] {
+            assert_eq!(take_apart(text), Err(PrintedError::Many(2)), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_object_is_an_error_that_shows_the_last_line() {
+        assert_eq!(
+            take_apart("").unwrap_err().to_string(),
+            "the script printed no JSON object, nor anything else"
+        );
+        let error = take_apart("arbiters: 3\n{\"state\": \"act").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the script printed no JSON object; its last line was: {\"state\": \"act"
+        );
+    }
+
+    #[test]
+    fn hostile_nesting_is_read_in_reasonable_time() {
+        let begun = std::time::Instant::now();
+        assert!(take_apart(&"{\"a\":[1,\n".repeat(7_000)).is_err());
+        assert!(begun.elapsed().as_secs() < 5);
+    }
+}

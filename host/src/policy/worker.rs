@@ -1,0 +1,358 @@
+//! Supervises the worker process of one Lua policy or plugin: start, ask, cancel, kill, start again.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::backoff::{Backoff, CRASHES_MAX};
+use super::child::{Group, ending};
+use super::protocol::{Answer, FromWorker, Load, ToWorker, VERSION};
+use super::recorder::Recorder;
+use super::runner::State;
+use super::wire::Wire;
+use super::worker_log::capture;
+use super::{Engine, Failure, FailureKind, PolicySpec, Question, locate, trust};
+use crate::frames::FrameError;
+
+/// Time a guest has to obey its cancellation.
+const CANCEL_GRACE: Duration = Duration::from_millis(500);
+/// Time a worker whose socket closed has to end by itself, so that its own ending is reported and not our kill.
+const ENDING_GRACE: Duration = Duration::from_millis(200);
+/// Longest source of a Lua policy.
+const SOURCE_BYTES_MAX: u64 = 4 << 20;
+
+/// One policy in its worker.
+#[derive(Debug)]
+pub(super) struct Worker {
+    spec: PolicySpec,
+    load: Load,
+    describe: Value,
+    running: Option<Process>,
+    backoff: Backoff,
+    /// Since the policy was loaded; the back-off counts from here.
+    begun: Instant,
+    asked: u64,
+    starts: u64,
+}
+
+/// A running worker.
+#[derive(Debug)]
+struct Process {
+    group: Group,
+    wire: Wire,
+    cancel: StdStream,
+    /// Whether the worker waits for the answer to a host call.
+    owes_answer: bool,
+}
+
+impl Worker {
+    /// Starts a worker and loads the policy in it.
+    pub(super) async fn start(spec: PolicySpec) -> Result<Self, Failure> {
+        let source = match spec.engine {
+            Engine::Lua => Some(read_source(&spec)?),
+            Engine::Native | Engine::Script => None,
+        };
+        let load = Load {
+            protocol: VERSION,
+            engine: spec.engine,
+            path: spec.path.clone(),
+            source,
+            config: spec.config.clone(),
+            memory_bytes: spec.memory_bytes,
+            deadline_ms: u64::try_from(spec.deadline.as_millis()).unwrap_or(u64::MAX),
+        };
+        let mut worker = Self {
+            load,
+            describe: Value::Null,
+            running: None,
+            backoff: Backoff::default(),
+            begun: Instant::now(),
+            asked: 0,
+            starts: 0,
+            spec,
+        };
+        worker.spawn(Instant::now() + worker.spec.deadline).await?;
+        Ok(worker)
+    }
+
+    /// What the policy says of itself.
+    pub(super) const fn describe(&self) -> &Value {
+        &self.describe
+    }
+
+    /// Whether it runs, waits to run, or was given up.
+    pub(super) fn state(&self) -> State {
+        match (&self.running, self.backoff.is_quarantined()) {
+            (_, true) => State::Quarantined,
+            (Some(_), false) => State::Running,
+            (None, false) => State::Backoff,
+        }
+    }
+
+    /// Starts after the first.
+    pub(super) const fn restarts(&self) -> u64 {
+        self.starts.saturating_sub(1)
+    }
+
+    /// Asks, and waits for the raw verdict. A guest that does not obey its cancellation is killed.
+    pub(super) async fn evaluate(
+        &mut self,
+        question: &Question,
+        recorder: &Recorder<'_>,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let begun = Instant::now();
+        self.ensure_running(deadline).await?;
+        self.asked += 1;
+        let asked = self.asked;
+        let Some(process) = &mut self.running else { return Err(not_running()) };
+        match timeout_at(deadline, process.converse(asked, question, recorder)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => Err(self.crashed(&error, recorder, begun).await),
+            Err(_) => Err(self.cancel(asked, recorder, begun.elapsed()).await),
+        }
+    }
+
+    async fn ensure_running(&mut self, deadline: Instant) -> Result<(), Failure> {
+        if let Some(process) = &mut self.running {
+            if !process.group.has_ended() {
+                return Ok(());
+            }
+            // It died between two questions, by the hand of an operator or of the kernel.
+            let ended = ending(process.group.end().await);
+            tracing::warn!(policy = %self.spec.path.display(), "the policy's worker {ended} while it was idle");
+            self.running = None;
+            self.backoff.crashed(self.begun.elapsed());
+        }
+        if self.backoff.is_quarantined() {
+            let message = format!(
+                "the policy is quarantined: its worker crashed {CRASHES_MAX} times within 10 minutes"
+            );
+            return Err(Failure::new(FailureKind::Crash, message)
+                .with_hint("correct the policy, then reload (SIGHUP) or restart the watchdog"));
+        }
+        let start = Instant::now() + self.backoff.wait(self.begun.elapsed());
+        if start >= deadline {
+            let crashes = self.backoff.crashes();
+            let message = format!(
+                "the policy's worker crashed {crashes} times and starts again only after the deadline"
+            );
+            return Err(Failure::new(FailureKind::Crash, message).with_hint("see the log for its crashes"));
+        }
+        tokio::time::sleep_until(start).await;
+        self.spawn(deadline).await
+    }
+
+    async fn spawn(&mut self, deadline: Instant) -> Result<(), Failure> {
+        if self.load.engine == Engine::Native {
+            trust::check(&self.spec.path, self.spec.permissions)?;
+        }
+        let name = self.spec.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut process = Process::start(&name).map_err(|error| {
+            let message = format!(
+                "the worker of the policy {} could not be started: {error}",
+                self.spec.path.display()
+            );
+            Failure::new(FailureKind::Load, message)
+        })?;
+        self.starts += 1;
+        let path = self.spec.path.display();
+        match timeout_at(deadline, process.load(&self.load)).await {
+            Ok(Ok(Ok(describe))) => {
+                self.describe = describe;
+                self.running = Some(process);
+                Ok(())
+            }
+            Ok(Ok(Err(failure))) => Err(failure),
+            Ok(Err(error)) => {
+                let _ = timeout(ENDING_GRACE, process.group.exited()).await;
+                let ended = ending(process.group.end().await);
+                let message = format!("the policy {path} was not loaded: its worker {ended} ({error})");
+                self.backoff.crashed(self.begun.elapsed());
+                Err(Failure::new(FailureKind::Crash, message).with_hint("its last words are in the log"))
+            }
+            Err(_) => {
+                let message = format!("the policy {path} was not loaded within its deadline");
+                self.backoff.crashed(self.begun.elapsed());
+                Err(Failure::new(FailureKind::Timeout, message)
+                    .with_hint("what runs while a policy loads must end at once; or raise policy.deadline"))
+            }
+        }
+    }
+
+    async fn crashed(&mut self, error: &FrameError, recorder: &Recorder<'_>, begun: Instant) -> Failure {
+        let elapsed_ms = begun.elapsed().as_millis();
+        self.backoff.crashed(self.begun.elapsed());
+        let ended = match self.running.take() {
+            Some(mut process) => {
+                let _ = timeout(ENDING_GRACE, process.group.exited()).await;
+                ending(process.group.end().await)
+            }
+            None => "is gone".to_owned(),
+        };
+        let last = recorder.last_call().map_or_else(|| "none".to_owned(), |call| format!("\"{call}\""));
+        let message = format!(
+            "the policy's worker {ended} after {elapsed_ms} ms (last host call: {last}; {})",
+            chain(error)
+        );
+        let contact =
+            self.describe.get("contact").and_then(Value::as_str).filter(|contact| !contact.is_empty());
+        let hint = match contact {
+            Some(contact) => format!("it starts again with the next question; report this to {contact}"),
+            None => "it starts again with the next question; its last words are in the log".to_owned(),
+        };
+        Failure::new(FailureKind::Crash, message).with_hint(hint)
+    }
+
+    async fn cancel(&mut self, asked: u64, recorder: &Recorder<'_>, elapsed: Duration) -> Failure {
+        let late = || {
+            let message = format!("the policy gave no verdict within {} ms", elapsed.as_millis());
+            Failure::new(FailureKind::Timeout, message)
+        };
+        let hint = "make the policy quicker, give its host calls shorter timeouts, or raise policy.deadline";
+        let Some(process) = &mut self.running else { return late().with_hint(hint) };
+        match timeout(CANCEL_GRACE, process.cancelled(asked)).await {
+            // A Lua policy says where it was stopped.
+            Ok(Ok(Some(failure))) if failure.kind == FailureKind::Timeout => failure,
+            Ok(Ok(_)) => late().with_hint(hint),
+            Ok(Err(error)) => self.crashed(&error, recorder, Instant::now() - elapsed).await,
+            Err(_) => {
+                process.group.end().await;
+                self.running = None;
+                self.backoff.crashed(self.begun.elapsed());
+                let mut failure = late().with_hint(hint);
+                failure.message.push_str(", nor obeyed its cancellation; its worker was killed");
+                failure
+            }
+        }
+    }
+}
+
+impl Process {
+    /// The frames run over the worker's standard input, cancellations come in at its standard output: the only
+    /// descriptors that a child is given without unsafe code. The worker moves both out of its guest's reach.
+    fn start(policy: &str) -> io::Result<Self> {
+        let (ours, theirs) = StdStream::pair()?;
+        let (cancel, cancelled) = StdStream::pair()?;
+        let (log, stderr) = io::pipe()?;
+        let mut command = Command::new(locate::executable());
+        command
+            .arg("worker")
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(OwnedFd::from(cancelled)))
+            .stderr(Stdio::from(stderr));
+        let group = Group::spawn(&mut command)?;
+        drop(command);
+        ours.set_nonblocking(true)?;
+        cancel.set_nonblocking(true)?;
+        tokio::spawn(capture(
+            policy.to_owned(),
+            tokio::net::unix::pipe::Receiver::from_owned_fd(log.into())?,
+        ));
+        Ok(Self { group, wire: Wire::new(UnixStream::from_std(ours)?), cancel, owes_answer: false })
+    }
+
+    async fn load(&mut self, load: &Load) -> Result<Result<Value, Failure>, FrameError> {
+        self.wire.queue(&ToWorker::Load(Cow::Borrowed(load)))?;
+        self.wire.flush().await?;
+        match self.wire.receive().await? {
+            FromWorker::Hello { protocol: VERSION, describe } => Ok(Ok(describe)),
+            FromWorker::Hello { protocol, .. } => {
+                let message =
+                    format!("the worker speaks version {protocol}, this watchdog version {VERSION}");
+                Ok(Err(Failure::new(FailureKind::Load, message)
+                    .with_hint("the program was replaced while it ran; restart the watchdog")))
+            }
+            FromWorker::Failed(failure) => Ok(Err(failure)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        id: u64,
+        question: &Question,
+        recorder: &Recorder<'_>,
+    ) -> Result<Result<Value, Failure>, FrameError> {
+        self.wire.queue(&ToWorker::Ask { id, context: Cow::Borrowed(&question.context) })?;
+        self.wire.queue(&question.sections)?;
+        self.wire.flush().await?;
+        loop {
+            match self.wire.receive().await? {
+                FromWorker::Call { method, request } => {
+                    self.owes_answer = true;
+                    let answer = recorder.perform(&method, &request).await;
+                    self.wire.queue(&ToWorker::Answer(Answer::of(&answer)))?;
+                    self.owes_answer = false;
+                    self.wire.flush().await?;
+                    recorder.record(method, request, answer);
+                }
+                FromWorker::Verdict(verdict) => return Ok(Ok(verdict)),
+                FromWorker::Failed(failure) => return Ok(Err(failure)),
+                other @ FromWorker::Hello { .. } => return Err(unexpected(&other)),
+            }
+        }
+    }
+
+    /// Cancels the question and drains the conversation; what the guest said at last, if it failed.
+    async fn cancelled(&mut self, id: u64) -> Result<Option<Failure>, FrameError> {
+        self.cancel.write_all(&id.to_be_bytes())?;
+        loop {
+            if self.owes_answer {
+                let over = Err(dr_watchdog_sdk::HostError::Cancelled);
+                self.wire.queue(&ToWorker::Answer(Answer::of(&over)))?;
+                self.owes_answer = false;
+            }
+            self.wire.flush().await?;
+            match self.wire.receive().await? {
+                FromWorker::Call { .. } => self.owes_answer = true,
+                FromWorker::Verdict(_) => return Ok(None),
+                FromWorker::Failed(failure) => return Ok(Some(failure)),
+                other @ FromWorker::Hello { .. } => return Err(unexpected(&other)),
+            }
+        }
+    }
+}
+
+fn unexpected(message: &FromWorker) -> FrameError {
+    let text = format!("the worker spoke out of turn: {message:?}");
+    FrameError::Io(io::Error::new(io::ErrorKind::InvalidData, text.chars().take(200).collect::<String>()))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        text.push_str(": ");
+        text.push_str(&found.to_string());
+        cause = found.source();
+    }
+    text
+}
+
+fn not_running() -> Failure {
+    Failure::new(FailureKind::Crash, "the policy's worker does not run")
+}
+
+fn read_source(spec: &PolicySpec) -> Result<String, Failure> {
+    let path = spec.path.display();
+    let failed =
+        |why: String| Failure::new(FailureKind::Load, format!("the policy {path} cannot be read: {why}"));
+    let length = spec.path.metadata().map_err(|error| failed(error.to_string()))?.len();
+    if length > SOURCE_BYTES_MAX {
+        return Err(failed(format!("it has {length} bytes, more than {SOURCE_BYTES_MAX}")));
+    }
+    let bytes = std::fs::read(&spec.path).map_err(|error| failed(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|_| {
+        failed("it is not UTF-8 text".to_owned())
+            .with_hint("a Lua policy is source text; compiled chunks are not run")
+    })
+}

@@ -1,0 +1,63 @@
+//! What a guest writes to its standard output or error becomes log lines, at a limited rate.
+
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::time::Instant;
+
+use super::recorder::log_line;
+
+/// Lines within one [`WINDOW`]; more are counted, not logged.
+const LINES_MAX: u32 = 100;
+/// Time for which lines are counted.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Bytes of one line; a longer one is cut into several.
+const LINE_BYTES_MAX: usize = 2 << 10;
+
+/// Logs every line until the guest's last process has closed the pipe.
+pub(super) async fn capture(policy: String, mut from: Receiver) {
+    let mut line = Vec::new();
+    let mut chunk = [0; LINE_BYTES_MAX];
+    let mut rate = Rate { since: Instant::now(), lines: 0 };
+    while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        for byte in &chunk[..count] {
+            if *byte != b'\n' {
+                line.push(*byte);
+            }
+            if *byte == b'\n' || line.len() == LINE_BYTES_MAX {
+                rate.log(&policy, &line);
+                line.clear();
+            }
+        }
+    }
+    if !line.is_empty() {
+        rate.log(&policy, &line);
+    }
+    rate.turn(&policy);
+}
+
+struct Rate {
+    since: Instant,
+    lines: u32,
+}
+
+impl Rate {
+    fn log(&mut self, policy: &str, line: &[u8]) {
+        if self.since.elapsed() >= WINDOW {
+            self.turn(policy);
+        }
+        self.lines = self.lines.saturating_add(1);
+        if self.lines <= LINES_MAX {
+            log_line(policy, "warn", &String::from_utf8_lossy(line));
+        }
+    }
+
+    fn turn(&mut self, policy: &str) {
+        let dropped = self.lines.saturating_sub(LINES_MAX);
+        if dropped > 0 {
+            tracing::warn!(policy, "the policy wrote {dropped} more lines, which were dropped");
+        }
+        *self = Self { since: Instant::now(), lines: 0 };
+    }
+}

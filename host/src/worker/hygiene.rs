@@ -1,0 +1,79 @@
+//! Process hygiene: what the worker and a script's launcher give up before any guest code runs.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+
+/// Open files of a guest.
+const FILES_MAX: u64 = 256;
+/// Address space beside the guest's own memory: what a thread's stack and its allocator reserve, never touch.
+const RESERVED_BYTES: u64 = 192 << 20;
+/// Where the worker's own descriptors are moved to, beyond the three standard ones.
+const FIRST_OWN_DESCRIPTOR: RawFd = 3;
+
+/// What could not be given up.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {why}")]
+pub(super) struct HygieneError {
+    what: &'static str,
+    why: io::Error,
+}
+
+fn gave_up<T>(what: &'static str, result: Result<T, impl Into<io::Error>>) -> Result<T, HygieneError> {
+    result.map_err(|why| HygieneError { what, why: why.into() })
+}
+
+/// No process outlives the watchdog that started it; none gains privileges by running a program; none leaves its
+/// memory in a file.
+pub(super) fn shed() -> Result<(), HygieneError> {
+    gave_up("the parent-death signal", prctl::set_pdeathsig(Signal::SIGKILL))?;
+    gave_up("no_new_privs", prctl::set_no_new_privs())?;
+    gave_up("the limit of core files", setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
+    gave_up("the limit of open files", setrlimit(Resource::RLIMIT_NOFILE, FILES_MAX, FILES_MAX))
+}
+
+/// Nobody of the same user may look into this process.
+pub(super) fn hide() -> Result<(), HygieneError> {
+    gave_up("PR_SET_DUMPABLE", prctl::set_dumpable(false))
+}
+
+/// Limits the address space to what is mapped now and `memory_bytes` more.
+pub(super) fn limit_memory(memory_bytes: u64) -> Result<(), HygieneError> {
+    let status = gave_up("the size of this process", std::fs::read_to_string("/proc/self/status"))?;
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let mapped_kib: u64 = size.and_then(|size| size.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
+    let mapped = mapped_kib << 10;
+    let limit = mapped.saturating_add(RESERVED_BYTES).saturating_add(memory_bytes);
+    gave_up("the limit of memory", setrlimit(Resource::RLIMIT_AS, limit, limit))
+}
+
+/// Closes every descriptor but the standard ones and `kept`: whatever the watchdog itself was started with.
+pub(super) fn close_others(kept: &[RawFd]) -> Result<(), HygieneError> {
+    let open = gave_up("the list of open descriptors", std::fs::read_dir("/proc/self/fd"))?;
+    let open: Vec<RawFd> =
+        open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open {
+        if descriptor >= FIRST_OWN_DESCRIPTOR && !kept.contains(&descriptor) {
+            // The one that listed the folder is closed already; that is the only error there can be.
+            let _ = nix::unistd::close(descriptor);
+        }
+    }
+    Ok(())
+}
+
+/// Takes the frames from standard input and the cancellations from standard output, then gives the guest harmless
+/// ones: it reads nothing, and what it prints is log.
+pub(super) fn take_channels() -> Result<(OwnedFd, OwnedFd), HygieneError> {
+    let take = |from: &dyn AsFd| rustix::io::fcntl_dupfd_cloexec(from.as_fd(), FIRST_OWN_DESCRIPTOR);
+    let frames = gave_up("the frames", take(&io::stdin()))?;
+    let cancel = gave_up("the cancellations", take(&io::stdout()))?;
+    let nothing = gave_up("/dev/null", std::fs::File::open("/dev/null"))?;
+    gave_up("standard input", rustix::stdio::dup2_stdin(&nothing))?;
+    gave_up("standard output", rustix::stdio::dup2_stdout(io::stderr()))?;
+    drop(nothing);
+    close_others(&[frames.as_raw_fd(), cancel.as_raw_fd()])?;
+    Ok((frames, cancel))
+}

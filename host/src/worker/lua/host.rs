@@ -1,0 +1,235 @@
+//! The table `dr`: the host as a Lua policy sees it.
+
+use dr_watchdog_sdk::host::method;
+use dr_watchdog_sdk::hours::Hours;
+use dr_watchdog_sdk::nearest::nearest;
+use dr_watchdog_sdk::{Context, Host, Level, Utc};
+use mlua::{Lua, Scope, Table, Variadic};
+use serde_json::{Map, Value, json};
+
+use super::config::Node;
+use super::{convert, failure, verdict};
+
+/// Everything in `dr`.
+const NAMES: [&str; 12] = [
+    "config",
+    "policy",
+    "arbiters",
+    "ping",
+    "ssh",
+    "tcp",
+    "log",
+    "now",
+    "remaining_ms",
+    "after",
+    "duration",
+    "verdict",
+];
+/// Everything in `dr.arbiters`.
+const ARBITERS: [&str; 2] = ["ping", "sessions"];
+/// Everything in `ctx`.
+const CONTEXT: [&str; 6] = ["role", "situation", "waitTime", "previous", "deadlineMs", "now"];
+
+/// Puts `dr` and `print` into the globals.
+pub(super) fn install<'scope, 'env: 'scope>(
+    lua: &Lua,
+    scope: &'scope Scope<'scope, 'env>,
+    host: &'env dyn Host,
+    context: &Context,
+    policy_config: &'env Value,
+) -> mlua::Result<()> {
+    let dr = lua.create_table_with_capacity(0, NAMES.len())?;
+    network(lua, scope, host, &dr)?;
+    time(lua, scope, host, context, &dr)?;
+    dr.raw_set("verdict", verdict::table(lua, context.role)?)?;
+    // What few policies need is made when it is asked for.
+    let lazily = scope.create_function(move |lua, (dr, key): (Table, mlua::Value)| {
+        let key = key.to_string()?;
+        let made = match key.as_str() {
+            "config" => {
+                let sections = host.call(method::CONFIG, &json!({})).map_err(failure::host)?;
+                mlua::Value::UserData(lua.create_userdata(Node::root(sections))?)
+            }
+            "policy" => convert::to_lua(lua, &json!({ "config": policy_config }))?,
+            _ => return Err(wrong_key("dr", &key, &NAMES)),
+        };
+        dr.raw_set(key, &made)?;
+        Ok(made)
+    })?;
+    let rules = lua.create_table_with_capacity(0, 1)?;
+    rules.raw_set("__index", lazily)?;
+    dr.set_metatable(Some(rules))?;
+    let globals = lua.globals();
+    globals.raw_set("dr", dr)?;
+    let print = scope.create_function(move |_, values: Variadic<mlua::Value>| {
+        let words: Vec<String> = values.iter().map(mlua::Value::to_string).collect::<mlua::Result<_>>()?;
+        host.log(Level::Info, &words.join("\t"));
+        Ok(())
+    })?;
+    globals.raw_set("print", print)
+}
+
+fn network<'scope, 'env: 'scope>(
+    lua: &Lua,
+    scope: &'scope Scope<'scope, 'env>,
+    host: &'env dyn Host,
+    dr: &Table,
+) -> mlua::Result<()> {
+    let ask = move |lua: &Lua, name: &str, request: &Value| {
+        convert::to_lua(lua, &host.call(name, request).map_err(failure::host)?)
+    };
+    let arbiters = lua.create_table_with_capacity(0, ARBITERS.len())?;
+    arbiters.raw_set(
+        "ping",
+        scope.create_function(move |lua, ()| ask(lua, method::ARBITERS_PING, &json!({})))?,
+    )?;
+    arbiters.raw_set(
+        "sessions",
+        scope.create_function(move |lua, ()| ask(lua, method::ARBITERS_SESSIONS, &json!({})))?,
+    )?;
+    strict(lua, &arbiters, "dr.arbiters", &ARBITERS)?;
+    dr.raw_set("arbiters", arbiters)?;
+    let ping = scope.create_function(move |lua, (hosts, options): (mlua::Value, mlua::Value)| {
+        let hosts = match convert::from_lua(&hosts)? {
+            // An empty table is both; here it can only be a list.
+            Value::Object(empty) if empty.is_empty() => json!([]),
+            hosts => hosts,
+        };
+        ask(lua, method::PING, &request("dr.ping", json!({ "hosts": hosts }), &options)?)
+    })?;
+    dr.raw_set("ping", ping)?;
+    let ssh = scope.create_function(
+        move |lua, (arbiter, command, options): (mlua::Value, mlua::Value, mlua::Value)| {
+            let arbiter = text_argument("dr.ssh", 1, "the arbiter", &arbiter)?;
+            let command = text_argument("dr.ssh", 2, "the command", &command)?;
+            ask(
+                lua,
+                method::SSH,
+                &request("dr.ssh", json!({ "arbiter": arbiter, "command": command }), &options)?,
+            )
+        },
+    )?;
+    dr.raw_set("ssh", ssh)?;
+    let tcp = scope.create_function(move |lua, (address, options): (mlua::Value, mlua::Value)| {
+        let address = text_argument("dr.tcp", 1, "the address", &address)?;
+        ask(lua, method::TCP, &request("dr.tcp", json!({ "address": address }), &options)?)
+    })?;
+    dr.raw_set("tcp", tcp)?;
+    let log =
+        scope.create_function(move |_, (level, text, fields): (mlua::Value, mlua::Value, mlua::Value)| {
+            let level = text_argument("dr.log", 1, "the level", &level)?;
+            let text = text_argument("dr.log", 2, "the text", &text)?;
+            let fields = convert::from_lua(&fields)?;
+            host.call(method::LOG, &json!({ "level": level, "text": text, "fields": fields }))
+                .map_err(failure::host)?;
+            Ok(())
+        })?;
+    dr.raw_set("log", log)
+}
+
+fn time<'scope, 'env: 'scope>(
+    lua: &Lua,
+    scope: &'scope Scope<'scope, 'env>,
+    host: &'env dyn Host,
+    context: &Context,
+    dr: &Table,
+) -> mlua::Result<()> {
+    let now = context.now.to_string();
+    dr.raw_set("now", lua.create_function(move |_, ()| Ok(now.clone()))?)?;
+    dr.raw_set("remaining_ms", scope.create_function(move |_, ()| Ok(host.remaining_ms()))?)?;
+    let after = lua.create_function(|_, (instant, seconds): (mlua::Value, mlua::Value)| {
+        let instant = text_argument("dr.after", 1, "the instant", &instant)?;
+        let instant =
+            Utc::parse(&instant).map_err(|error| mlua::Error::runtime(format!("dr.after: {error}")))?;
+        let whole = match convert::from_lua(&seconds)? {
+            Value::Number(number) => number.as_u64(),
+            _ => None,
+        };
+        match whole {
+            Some(seconds) => Ok(instant.plus_s(seconds).to_string()),
+            None => {
+                let found = seconds.to_string()?;
+                Err(mlua::Error::runtime(format!(
+                    "dr.after: the seconds: found {found}, expected a whole number from 0"
+                )))
+            }
+        }
+    })?;
+    dr.raw_set("after", after)?;
+    let duration = lua.create_function(|_, text: mlua::Value| {
+        let text = text_argument("dr.duration", 1, "the duration", &text)?;
+        let span =
+            Hours::parse(&text).map_err(|error| mlua::Error::runtime(format!("dr.duration: {error}")))?;
+        Ok(span.seconds())
+    })?;
+    dr.raw_set("duration", duration)
+}
+
+/// The context as the argument of `evaluate`.
+pub(super) fn context_table(lua: &Lua, context: &Context) -> mlua::Result<Table> {
+    let table = lua.create_table_with_capacity(0, CONTEXT.len())?;
+    table.raw_set("role", context.role.word())?;
+    table.raw_set("situation", context.situation.word())?;
+    table.raw_set("waitTime", context.wait_time.map(|end| end.to_string()))?;
+    if let Some(previous) = &context.previous {
+        table.raw_set("previous", convert::to_lua(lua, &json!(previous))?)?;
+    }
+    table.raw_set("deadlineMs", context.deadline_ms)?;
+    table.raw_set("now", context.now.to_string())?;
+    strict(lua, &table, "ctx", &CONTEXT)?;
+    Ok(table)
+}
+
+/// Makes a key that the table cannot have an error; one that is known and absent is nil.
+pub(super) fn strict(
+    lua: &Lua,
+    table: &Table,
+    name: &'static str,
+    known: &'static [&'static str],
+) -> mlua::Result<()> {
+    let check = lua.create_function(move |_, (_, key): (mlua::Value, mlua::Value)| {
+        let key = key.to_string()?;
+        if known.contains(&key.as_str()) { Ok(mlua::Nil) } else { Err(wrong_key(name, &key, known)) }
+    })?;
+    let rules = lua.create_table_with_capacity(0, 1)?;
+    rules.raw_set("__index", check)?;
+    table.set_metatable(Some(rules))
+}
+
+fn wrong_key(name: &str, key: &str, known: &[&str]) -> mlua::Error {
+    let hint = match nearest(key, known.iter().copied()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("it has {}", known.join(", ")),
+    };
+    mlua::Error::runtime(format!("{name} has no key \"{key}\"; {hint}"))
+}
+
+/// An argument that must be a text.
+pub(super) fn text_argument(
+    call: &str,
+    number: u32,
+    what: &str,
+    value: &mlua::Value,
+) -> mlua::Result<String> {
+    match value {
+        mlua::Value::String(text) => Ok(text.to_str()?.to_owned()),
+        other => {
+            let found = other.type_name();
+            Err(mlua::Error::runtime(format!(
+                "{call}: argument {number}, {what}: found {found}, expected a text"
+            )))
+        }
+    }
+}
+
+fn request(call: &str, base: Value, options: &mlua::Value) -> mlua::Result<Value> {
+    let (Value::Object(mut request), options) = (base, convert::from_lua(options)?) else {
+        return Ok(Value::Object(Map::new()));
+    };
+    match options {
+        Value::Null => {}
+        Value::Object(options) => request.extend(options),
+        _ => return Err(mlua::Error::runtime(format!("{call}: the options must be a table with names"))),
+    }
+    Ok(Value::Object(request))
+}

@@ -1,0 +1,180 @@
+//! Lua policies: loaded once, run in a fresh state for each question.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use dr_watchdog_sdk::{Context, Host, HostError, Level, Role, Situation, Utc};
+use mlua::chunk::ChunkMode;
+use mlua::{Function, Lua, Table};
+use serde_json::{Value, json};
+
+use super::{Canceller, Guest};
+use crate::policy::Failure;
+
+mod budget;
+mod config;
+mod convert;
+mod failure;
+mod host;
+mod sandbox;
+mod shape;
+mod verdict;
+
+use budget::Budget;
+use failure::Explain;
+
+/// What a policy may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most memory of its state.
+    pub memory_bytes: usize,
+    /// Longest time to load.
+    pub load_time: Duration,
+}
+
+/// A loaded Lua policy.
+pub struct LuaGuest {
+    name: String,
+    /// Compiled by this process from text; a policy itself can load no compiled code.
+    compiled: Vec<u8>,
+    config: Value,
+    limits: Limits,
+    version: Option<String>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for LuaGuest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LuaGuest").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl LuaGuest {
+    /// Compiles the source and runs it once, so that every mistake outside of `evaluate` is found now.
+    ///
+    /// # Errors
+    /// When it is no Lua, fails while it loads, or returns no table with a function `evaluate`.
+    pub fn load(name: &str, source: &str, config: &Value, limits: Limits) -> Result<Self, Failure> {
+        let mut guest = Self {
+            name: name.to_owned(),
+            compiled: Vec::new(),
+            config: config.clone(),
+            limits,
+            version: None,
+            cancelled: Arc::new(AtomicBool::new(false)),
+        };
+        guest.compiled = guest.compile(source)?;
+        let context = Context {
+            role: Role::Standby,
+            situation: Situation::PeerLost,
+            wait_time: None,
+            previous: None,
+            deadline_ms: u64::try_from(limits.load_time.as_millis()).unwrap_or(u64::MAX),
+            now: Utc::default(),
+        };
+        let loading = Loading { deadline: Instant::now() + limits.load_time };
+        guest.version = guest.run(&context, &loading, |_, policy| {
+            entry(&policy)?;
+            policy.get::<Option<String>>("version")
+        })?;
+        Ok(guest)
+    }
+
+    fn compile(&self, source: &str) -> Result<Vec<u8>, Failure> {
+        let explain = Explain::new(&self.name);
+        let lua = sandbox::open(self.limits.memory_bytes).map_err(|error| explain.failure(&error))?;
+        // The first line may name an interpreter, as in any script; the line numbers stay.
+        let source = if source.starts_with('#') { format!("--{source}") } else { source.to_owned() };
+        let chunk = lua.load(source).set_name(format!("@{}", self.name)).set_mode(ChunkMode::Text);
+        let function = chunk.into_function().map_err(|error| explain.failure(&error))?;
+        Ok(function.dump(false))
+    }
+
+    /// Opens a fresh state, runs the chunk, and hands over what it returned.
+    fn run<R>(
+        &self,
+        context: &Context,
+        host: &dyn Host,
+        with: impl FnOnce(&Lua, Table) -> mlua::Result<R>,
+    ) -> Result<R, Failure> {
+        let budget = Budget::new(Duration::from_millis(host.remaining_ms()), &self.cancelled);
+        let explain = Explain::new(&self.name);
+        let ran = sandbox::open(self.limits.memory_bytes).and_then(|lua| {
+            budget.install(&lua)?;
+            sandbox::seed(&lua, context.now.unix_ms())?;
+            lua.scope(|scope| {
+                host::install(&lua, scope, host, context, &self.config)?;
+                let chunk: Function =
+                    lua.load(self.compiled.as_slice()).set_mode(ChunkMode::Binary).into_function()?;
+                let policy: mlua::Value = chunk.call(())?;
+                let mlua::Value::Table(policy) = policy else {
+                    let found = policy.type_name();
+                    return Err(failure::load(format!(
+                        "the policy must return a table with a function evaluate; it returned {found}"
+                    )));
+                };
+                with(&lua, policy)
+            })
+        });
+        ran.map_err(|error| if budget.is_spent() { explain.timeout(&error) } else { explain.failure(&error) })
+    }
+}
+
+impl Guest for LuaGuest {
+    fn describe(&self) -> Value {
+        json!({ "name": self.name, "version": self.version })
+    }
+
+    fn evaluate(&mut self, context: &Context, host: &dyn Host) -> Result<Value, Failure> {
+        self.cancelled.store(false, Ordering::SeqCst);
+        self.run(context, host, |lua, policy| {
+            let verdict: mlua::Value = entry(&policy)?.call(host::context_table(lua, context)?)?;
+            convert::from_lua(&verdict)
+        })
+    }
+
+    fn canceller(&self) -> Option<Canceller> {
+        let cancelled = Arc::clone(&self.cancelled);
+        Some(Arc::new(move || cancelled.store(true, Ordering::SeqCst)))
+    }
+}
+
+fn entry(policy: &Table) -> mlua::Result<Function> {
+    match policy.get("evaluate")? {
+        mlua::Value::Function(evaluate) => Ok(evaluate),
+        other => {
+            let found = other.type_name();
+            Err(failure::load(format!(
+                "the table that the policy returns must have a function evaluate; it has {found}"
+            )))
+        }
+    }
+}
+
+/// The host while a policy loads: nobody asks anything yet.
+struct Loading {
+    deadline: Instant,
+}
+
+impl Host for Loading {
+    fn call(&self, method: &str, _: &Value) -> Result<Value, HostError> {
+        if method == dr_watchdog_sdk::host::method::LOG {
+            return Ok(Value::Null);
+        }
+        Err(HostError::BadRequest(format!(
+            "{method} is answered only while the policy is asked: use it inside evaluate, not while the file loads"
+        )))
+    }
+    fn log(&self, _: Level, _: &str) {}
+    fn remaining_ms(&self) -> u64 {
+        u64::try_from(self.deadline.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(u64::MAX)
+    }
+    fn is_cancelled(&self) -> bool {
+        self.deadline <= Instant::now()
+    }
+}
+
+#[cfg(test)]
+mod tests;
