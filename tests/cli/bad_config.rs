@@ -101,12 +101,21 @@ fn no_arbiters_are_refused_for_the_default_policy() {
 
 #[test]
 fn an_arbiter_that_is_there_twice_is_refused() {
-    refuses("host = \"203.0.113.2\"", "host = \"203.0.113.1\"", &["203.0.113.1"]);
+    let bad = good().replacen("host = \"203.0.113.2\"", "host = \"203.0.113.1\"", 1);
+    let lines = bad.lines().enumerate().filter(|(_, line)| line.contains("203.0.113.1"));
+    let places: Vec<String> = lines.map(|(index, _)| (index + 1).to_string()).collect();
+    let [first, second] = places.as_slice() else { panic!("{places:?}") };
+    let place = format!("dr-watchdog.toml:{second}");
+    check(&bad).expect(1).says(&[&place, &format!("line {first}"), "arbiters.1.host", "203.0.113.1"]);
 }
 
 #[test]
 fn rounds_that_overlap_are_refused_with_the_arithmetic() {
-    refuses("retries = 2", "retries = 9", &["interval", "timeout"]);
+    refuses(
+        "interval = \"1s\"",
+        "interval = \"500ms\"",
+        &["watchdog.heartbeat.interval", "timeout", "0.2 s × 3"],
+    );
 }
 
 #[test]

@@ -62,9 +62,8 @@ fn what_the_file_returns_must_have_evaluate() {
 
 #[test]
 fn an_answer_that_is_no_verdict_names_the_field() {
-    fails(&answers("nil"), &["verdict"], &["nil"]);
+    fails(&answers("nil"), &["verdict"], &["found null", "an object"]);
     fails(&answers("42"), &["verdict"], &["42"]);
-    fails(&answers("dr.verdict.nothing('x'), 2 and {}"), &[], &[]);
 }
 
 #[test]
@@ -101,7 +100,7 @@ fn a_policy_that_does_not_end_is_ended_at_the_deadline() {
     let runaways = [
         "while true do end",
         "while true do pcall(function() while true do end end) end",
-        "return string.find(string.rep('a', 40000), string.rep('a-', 40000) .. 'b')",
+        "return string.find(string.rep('a', 9000), '.-.-.-.-b')",
         "setmetatable({}, {__gc = function() while true do end end}) for i = 1, 1e6 do local t = {i} end while true do end",
     ];
     std::thread::scope(|scope| {

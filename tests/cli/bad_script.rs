@@ -64,8 +64,8 @@ fn output_without_an_object_or_with_two_is_no_verdict() {
 
 #[test]
 fn a_gigabyte_of_output_is_cut_off() {
-    fails("head -c 1000000000 /dev/zero | tr '\\0' 'x'", &["verdict", "runtime", "memory"], &["64"]);
-    fails("yes '{}' | head -c 1000000000", &["verdict", "runtime", "memory"], &[]);
+    fails("head -c 1000000000 /dev/zero | tr '\\0' 'x'", &["verdict"], &["65536 bytes"]);
+    fails("yes '{}' | head -c 1000000000", &["verdict"], &["65536 bytes"]);
 }
 
 #[test]

@@ -103,9 +103,10 @@ fn an_old_command_line_works_through_a_link_with_the_old_name() {
 #[test]
 fn secrets_are_starred_whoever_asks() {
     let lone = Lone::new(|_, recipe| {
-        recipe.more = "\n[[watchdog.failureDetection.arbiters]]\nhost = \"203.0.113.9\"\nusername = \"u\"\n\
-                       password = \"a-secret-of-a-test\"\n"
-            .to_owned();
+        recipe.more.push_str(
+            "\n[[watchdog.failureDetection.arbiters]]\nhost = \"203.0.113.9\"\nusername = \"u\"\n\
+             password = \"a-secret-of-a-test\"\n",
+        );
     });
     for arguments in [&[][..], &["--text"], &["--include", "watchdog"]] {
         let shown = config(&lone, arguments).expect(0);

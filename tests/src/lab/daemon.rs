@@ -86,7 +86,7 @@ impl Daemon {
         self.launch();
         self.wait("the control socket answers", START_LIMIT, |daemon| {
             if let Some(status) = daemon.has_ended() {
-                return Err(format!("it has ended with {status}"));
+                panic!("site {} has ended with {status}\n{}", daemon.site, daemon.log());
             }
             daemon.try_health().map(|_| ())
         });

@@ -53,6 +53,8 @@ impl Lone {
         let mut recipe = Recipe::new("a", 0, "standby", SITE_A, ("b", SITE_B));
         recipe.policy = Some(scratch.executable("told.sh", policy));
         recipe.arbiters = arbiters();
+        // Nobody can be logged in to, and that must not close the gate before a test's own word.
+        recipe.more = "[watchdog.failureDetection.threshold]\nadjustManaged = 0\n".to_owned();
         vary(&ledger, &mut recipe);
         let site = Daemon::new("a", &scratch.join("a"), Some(&namespace), &recipe.to_toml());
         Self { site, namespace, ledger, scratch, told, _turn: turn }

@@ -81,13 +81,14 @@ impl Recipe {
              peerLoadBalancerNodes = \"{peer_nodes}\"\n\n\
              [watchdog.heartbeat]\ninterval = \"1s\"\ntimeout = \"200ms\"\nretries = 2\n\n\
              [exclusion]\nmode = \"verdict\"\nkeepAlive = \"300ms\"\nlook = \"500ms\"\nlookTimeout = \"1s\"\n\
-             wait = \"{WAIT}\"\n\n[policy]\ndeadline = \"5s\"\n\n\
+             lease = \"3s\"\nfenceDeadline = \"1s\"\nslack = \"500ms\"\nwait = \"{WAIT}\"\n\n[policy]\ndeadline = \"5s\"\n\n\
              [watchdog.failureDetection]\nwaitDuration = \"{wait_duration}\"\n{policy}",
         );
         for arbiter in &self.arbiters {
             write!(text, "\n[[watchdog.failureDetection.arbiters]]\nhost = \"{arbiter}\"\nusername = \"root\"\nkind = \"linux\"\n").unwrap();
-            if let Some(key) = &self.client_key {
-                writeln!(text, "privateKey = {{ file = \"{}\" }}", key.display()).unwrap();
+            match &self.client_key {
+                Some(key) => writeln!(text, "privateKey = {{ file = \"{}\" }}", key.display()).unwrap(),
+                None => writeln!(text, "password = \"nobody-logs-in\"").unwrap(),
             }
             if let Some(key) = &self.host_key {
                 writeln!(text, "hostKey = \"{key}\"").unwrap();

@@ -7,7 +7,7 @@ use dr_watchdog::policy::answers::{Answers, Boxed, Network};
 use dr_watchdog::policy::{Permissions, PolicySpec, Question, Runner, engine_of};
 use dr_watchdog_arbitration::{Arbitration, Config};
 use dr_watchdog_core::evidence::Evidence;
-use dr_watchdog_sdk::evidence::{PingAnswer, SshAnswer, TcpAnswer};
+use dr_watchdog_sdk::evidence::{PingAnswer, SshAnswer, SshOutcome, TcpAnswer};
 use dr_watchdog_sdk::host::{Level, method};
 use dr_watchdog_sdk::threshold::Threshold;
 use dr_watchdog_sdk::{Host, HostError, Policy, Role};
@@ -91,7 +91,7 @@ impl Network for NoNetwork {
     }
 
     fn ssh<'a>(&'a self, _: &'a str, _: &'a str, _: Duration) -> Boxed<'a, SshAnswer> {
-        Box::pin(async { SshAnswer::default() })
+        Box::pin(async { SshAnswer::Failed { error: SshOutcome::Timeout, message: String::new() } })
     }
 
     fn tcp<'a>(&'a self, _: &'a str, _: Duration) -> Boxed<'a, TcpAnswer> {
