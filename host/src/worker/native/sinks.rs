@@ -3,6 +3,7 @@
 //! A plugin may keep the pointer to a sink and push into it a week later, from another thread. Only an address that
 //! is in the register is a sink; everything else is refused.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_void;
 use std::mem::size_of;
@@ -14,8 +15,11 @@ use dr_watchdog_sdk::abi::{ANSWER_BYTES_MAX, Bytes, Sink, kind, status};
 /// evaluation must not happen to be the sink of the next.
 const CLOSED_MAX: usize = 64;
 
-static CLOSED: Mutex<VecDeque<Box<Sink>>> = Mutex::new(VecDeque::new());
 static OPEN: Mutex<BTreeMap<usize, Collected>> = Mutex::new(BTreeMap::new());
+
+thread_local! {
+    static CLOSED: RefCell<VecDeque<Box<Sink>>> = const { RefCell::new(VecDeque::new()) };
+}
 
 fn open() -> MutexGuard<'static, BTreeMap<usize, Collected>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,10 +72,11 @@ impl HostSink {
 impl Drop for HostSink {
     fn drop(&mut self) {
         open().remove(&(self.as_ptr() as usize));
-        let mut closed = CLOSED.lock().unwrap_or_else(PoisonError::into_inner);
-        closed.extend(self.sink.take());
-        let excess = closed.len().saturating_sub(CLOSED_MAX);
-        closed.drain(..excess);
+        CLOSED.with_borrow_mut(|closed| {
+            closed.extend(self.sink.take());
+            let excess = closed.len().saturating_sub(CLOSED_MAX);
+            closed.drain(..excess);
+        });
     }
 }
 
