@@ -111,6 +111,7 @@ mod tests {
     fn hostile_nesting_is_read_in_reasonable_time() {
         let begun = std::time::Instant::now();
         assert!(take_apart(&"{\"a\":[1,\n".repeat(7_000)).is_err());
-        assert!(begun.elapsed().as_secs() < 5);
+        // Under a second on a free machine; hours if it were exponential, and tests share two cores.
+        assert!(begun.elapsed().as_secs() < 120);
     }
 }

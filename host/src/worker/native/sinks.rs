@@ -3,14 +3,23 @@
 //! A plugin may keep the pointer to a sink and push into it a week later, from another thread. Only an address that
 //! is in the register is a sink; everything else is refused.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_void;
 use std::mem::size_of;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dr_watchdog_sdk::abi::{ANSWER_BYTES_MAX, Bytes, Sink, kind, status};
 
+/// Closed sinks whose memory is kept, so that the next ones lie elsewhere: a pointer that a plugin kept from one
+/// evaluation must not happen to be the sink of the next.
+const CLOSED_MAX: usize = 64;
+
 static OPEN: Mutex<BTreeMap<usize, Collected>> = Mutex::new(BTreeMap::new());
+
+thread_local! {
+    static CLOSED: RefCell<VecDeque<Box<Sink>>> = const { RefCell::new(VecDeque::new()) };
+}
 
 fn open() -> MutexGuard<'static, BTreeMap<usize, Collected>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -30,7 +39,8 @@ pub(super) struct Collected {
 /// A sink of the host for one call.
 #[derive(Debug)]
 pub(super) struct HostSink {
-    sink: Box<Sink>,
+    /// `None` only while it is dropped.
+    sink: Option<Box<Sink>>,
 }
 
 impl HostSink {
@@ -45,12 +55,12 @@ impl HostSink {
         let address = &raw mut *sink;
         sink.owner = address.cast();
         open().insert(address as usize, Collected::default());
-        Self { sink }
+        Self { sink: Some(sink) }
     }
 
     /// The pointer for the plugin.
     pub(super) fn as_ptr(&self) -> *const Sink {
-        &raw const *self.sink
+        self.sink.as_deref().map_or(std::ptr::null(), std::ptr::from_ref)
     }
 
     /// Closes the sink; what was pushed into it.
@@ -62,6 +72,11 @@ impl HostSink {
 impl Drop for HostSink {
     fn drop(&mut self) {
         open().remove(&(self.as_ptr() as usize));
+        CLOSED.with_borrow_mut(|closed| {
+            closed.extend(self.sink.take());
+            let excess = closed.len().saturating_sub(CLOSED_MAX);
+            closed.drain(..excess);
+        });
     }
 }
 
@@ -126,6 +141,16 @@ mod tests {
         assert_eq!(push(address, kind::RESULT, b"{}"), status::BAD_ARGUMENT);
         assert_eq!(push(std::ptr::null(), kind::RESULT, b"{}"), status::BAD_ARGUMENT);
         assert_eq!(push(std::ptr::without_provenance(0xdead), kind::RESULT, b"{}"), status::BAD_ARGUMENT);
+    }
+
+    #[test]
+    fn the_next_sink_never_lies_where_the_last_one_did() {
+        let mut last = HostSink::new().as_ptr();
+        for _ in 0..100 {
+            let sink = HostSink::new();
+            assert_ne!(sink.as_ptr(), last);
+            last = sink.as_ptr();
+        }
     }
 
     #[test]
