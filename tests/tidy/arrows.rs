@@ -38,7 +38,7 @@ const PACKAGES: [Package; 5] = [
 const FLOORS: [&str; 3] = ["frames", "paths", "probe"];
 
 /// Edges between rooms of the host, each with the reason. Everything else is a complaint.
-const ROOMS: [(&str, &str, &str); 12] = [
+const ROOMS: [(&str, &str, &str); 13] = [
     ("main", "cli", "the binary is the command line"),
     ("lib", "cli", "so is the library's only function"),
     ("cli", "*", "commands are thin: each calls one room"),
@@ -49,6 +49,7 @@ const ROOMS: [(&str, &str, &str); 12] = [
     ("worker", "policy", "a guest's failure is the policy's failure"),
     ("policy", "cli", "a script finds its socket under the variable that the commands read"),
     ("worker", "cli", "its exit status is one of the named ones"),
+    ("peer", "config", "heartbeats tell the hash of the settings that both sites must share"),
     ("arbiters", "config", "the kind of a device is written in the configuration"),
     ("policy", "config", "the limits of a guest are written in the configuration"),
 ];
