@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,7 +32,21 @@ fn built(name: &str) -> PathBuf {
 }
 
 /// The program under test.
+///
+/// # Panics
+/// When it is not built, or would find a plugin of an earlier build beside itself: cargo puts the plugin there only
+/// with `cargo build`, and the program looks there first.
 pub fn twin() -> PathBuf {
+    let beside = target_folder().join("libdr_watchdog_arbitration.so");
+    let is_stale = || std::fs::read(&beside).unwrap() != std::fs::read(arbitration_plugin()).unwrap();
+    static IS_CURRENT: OnceLock<()> = OnceLock::new();
+    IS_CURRENT.get_or_init(|| {
+        assert!(
+            !beside.exists() || !is_stale(),
+            "{} is of an earlier build; run `cargo build`",
+            beside.display()
+        );
+    });
     built("dr-watchdog-twin")
 }
 
