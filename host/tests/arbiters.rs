@@ -1,4 +1,4 @@
-//! Looking at arbiters, holding sessions there and sweeping them, over real SSH and real ICMP.
+//! The arbiters room over real SSH, over real ICMP.
 
 mod support;
 

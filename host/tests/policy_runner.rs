@@ -1,6 +1,6 @@
 //! The supervisor: a worker that dies costs one verdict, and the next question is answered.
 
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, like the test itself")]
+#![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
