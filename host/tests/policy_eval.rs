@@ -1,6 +1,6 @@
-//! Every bad policy gives a named kind and a legal verdict; good ones answer the same through every engine.
+//! Every bad policy gives a named kind beside a legal verdict.
 
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, like the test itself")]
+#![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The SSH transport against a real OpenSSH server, and against servers that misbehave.
+//! The SSH transport against a real OpenSSH server, then against servers that misbehave.
 
 mod support;
 

@@ -92,7 +92,9 @@ pub struct Payload {
 #[schemars(
     deny_unknown_fields,
     extend("if" = {"properties": {"action": {"const": "wait"}}}),
-    extend("then" = {"properties": {"payload": {"properties": {"waitTime": {"pattern": r"^\s*\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([+-]00:00|[Zz])\s*$"}}}}})
+    extend("then" = {"properties": {"payload": {"properties": {"waitTime": {
+        "pattern": r"^\s*\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([+-]00:00|[Zz])\s*$"
+    }}}}})
 )]
 pub struct Verdict {
     /// The current role of the site, as the policy understood it.

@@ -1,5 +1,5 @@
 //! The JSON Schemas in `schema/` are what the types say. `DRW_UPDATE=1 cargo test --test schema` writes them anew.
-#![allow(clippy::unwrap_used, reason = "the helpers of a test are outside of what the lint exempts")]
+#![allow(clippy::unwrap_used, reason = "what a test calls is outside of what the lint exempts")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `api v1 config` in every spelling that the manual and old scripts use, with the daemon up or down.
+//! `api v1 config` in every spelling of the manual, with the daemon up or down.
 
 use std::os::unix::fs::symlink;
 

@@ -1,4 +1,4 @@
-//! `policy eval` and `policy check`: shapes, exit codes, repeats.
+//! The policy commands: shapes, exit codes, repeats.
 
 use dr_watchdog_tests::eval::{Bench, sections};
 use dr_watchdog_tests::program::{arbitration_plugin, command, in_repository, run};

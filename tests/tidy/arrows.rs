@@ -52,6 +52,11 @@ const ROOMS: [(&str, &str, &str); 13] = [
     ("peer", "config", "heartbeats tell the hash of the settings that both sites must share"),
     ("arbiters", "config", "the kind of a device is written in the configuration"),
     ("policy", "config", "the limits of a guest are written in the configuration"),
+    (
+        "peer",
+        "config",
+        "the key of the heartbeat, with the settings it is a hash of, is written in the configuration",
+    ),
 ];
 
 fn room(path: &str) -> Option<&str> {

@@ -7,6 +7,10 @@ const DECIDING: [&str; 4] = ["SystemTime::now", "clock_gettime", "Utc::now", "UN
 /// Who may, each with the reason.
 const DECIDERS: [(&str, &str); 3] = [
     ("host/src/daemon/run_loop.rs", "decisions are taken with the instant that this loop reads"),
+    (
+        "host/src/peer/link.rs",
+        "a signed message carries its instant, so that an old one is refused before the core hears it",
+    ),
     ("host/src/cli/", "a person's command, not a decision: `policy eval` without a given instant"),
     ("host/src/peer/link.rs", "the stamp of a message, which only keeps replays out"),
 ];

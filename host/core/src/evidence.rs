@@ -1,4 +1,4 @@
-//! Evidence from the arbiters, and the reports that every policy counts from.
+//! Evidence from the arbiters: the reports that every policy counts from.
 //!
 //! Architecture invariant: whether an arbiter is *managed* by the other site is worked out here and nowhere else.
 

@@ -52,8 +52,17 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
                 _ => exit::USAGE,
             });
         }
-        std::thread::sleep(WATCH_INTERVAL);
+        pause();
     }
+}
+
+/// Waits for nothing but the time; a signal ends it early, which only shows the next picture sooner.
+fn pause() {
+    let span = rustix::event::Timespec {
+        tv_sec: i64::try_from(WATCH_INTERVAL.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: 0,
+    };
+    let _ = rustix::event::poll(&mut [], Some(&span));
 }
 
 /// What can be said while no daemon runs: nobody watches, and that is critical whatever else holds.

@@ -1,4 +1,4 @@
-//! The spellings of options that the manual and old fingers use: one dash, an en dash pasted from a page.
+//! The spellings of options that old fingers use: one dash, an en dash pasted from a manual.
 
 use std::ffi::{OsStr, OsString};
 

@@ -1,4 +1,4 @@
-//! The arithmetic of the exclusion, as `config check` and `health` print it.
+//! The arithmetic of the exclusion, as it is printed for operators.
 
 use std::time::Duration;
 

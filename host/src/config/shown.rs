@@ -1,4 +1,4 @@
-//! The configuration as policies and scripts see it: the manual's keys, secrets as `***`.
+//! The configuration as guests see it: the manual's keys, secrets as `***`.
 
 use dr_watchdog_sdk::sections::Sections;
 use secrecy::{ExposeSecret, SecretString};

@@ -1,4 +1,4 @@
-//! Requests over the control socket, and SIGHUP.
+//! What is asked of the running daemon, over the control socket or by SIGHUP.
 
 use std::rc::Rc;
 use std::sync::Arc;

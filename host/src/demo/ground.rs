@@ -78,6 +78,10 @@ const SETTINGS: [(&str, &str, &str); 3] = [
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
 ];
 
+/// What a container needs.
+const CONTAINER: &str = "in a container, start it with --privileged, or with --cap-add SYS_ADMIN \
+    --cap-add NET_ADMIN and a seccomp profile that allows unshare and mount";
+
 /// What the operator may do where namespaces are forbidden, one thing a line.
 pub fn advice() -> Vec<String> {
     advice_for(geteuid().is_root(), Path::new("/.dockerenv").exists(), |setting| {
@@ -93,7 +97,7 @@ fn advice_for(is_root: bool, is_container: bool, read: impl Fn(&str) -> Option<S
         }
     }
     if is_container || is_root {
-        lines.push("in a container, start it with --privileged, or with --cap-add SYS_ADMIN --cap-add NET_ADMIN and a seccomp profile that allows unshare and mount".to_owned());
+        lines.push(CONTAINER.to_owned());
     }
     if !is_root {
         lines.push("or run the demo as root: sudo dr-watchdog demo".to_owned());

@@ -4,21 +4,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use nix::sys::signal::SigSet;
 
 use super::ground;
 use super::measure::Clock;
 use super::policy_file::Placed;
+use super::stop::Stop;
 use super::story::Story;
 use super::summary::Outcome;
 use super::timeline::{Reader, Timeline};
 
-/// How long the story may take to end after it was told to. Then this process ends anyway, and with it everything.
-const END_TIMEOUT: Duration = Duration::from_secs(15);
 /// The file in the demo's folder that tells how it went.
 const OUTCOME_FILE: &str = "outcome.json";
 
@@ -44,19 +40,19 @@ pub struct Args {
 
 /// Runs the command. Its standard input is a pipe that ends when the demo shall end.
 pub fn run(args: &Args, clock: Clock) -> ExitCode {
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Stop::default();
     let outcome = match prepare(&stop) {
         Ok(()) => {
             let reader = if args.json { Reader::Program } else { Reader::Person };
             let policy = Placed { path: args.policy.clone(), note: args.note.clone() };
-            Story::new(Timeline::begin(reader), clock, Arc::clone(&stop)).tell(&args.folder, &policy)
+            Story::new(Timeline::begin(reader), clock, stop.clone()).tell(&args.folder, &policy)
         }
         Err(error) => Outcome::failed(
             format!("the namespaces could not be prepared: {error}"),
             ground::is_forbidden(&error),
         ),
     };
-    if stop.load(Ordering::Relaxed) && !args.keep {
+    if stop.is_told() && !args.keep {
         // Whoever started this process may be gone, so nobody else might remove the folder; if it is there, it
         // removes what is left.
         let _ = fs::remove_dir_all(&args.folder);
@@ -71,17 +67,15 @@ pub fn run(args: &Args, clock: Clock) -> ExitCode {
     }
 }
 
-fn prepare(stop: &Arc<AtomicBool>) -> io::Result<()> {
+fn prepare(stop: &Stop) -> io::Result<()> {
     // The process outside holds signals back, and what it starts inherits that; a daemon must hear them.
     SigSet::all().thread_unblock()?;
     ground::settle()?;
-    let stop = Arc::clone(stop);
+    let stop = stop.clone();
     std::thread::Builder::new().name("end of input".to_owned()).spawn(move || {
         // An error is an end too.
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        stop.store(true, Ordering::Relaxed);
-        std::thread::sleep(END_TIMEOUT);
-        std::process::exit(1);
+        stop.tell();
     })?;
     Ok(())
 }

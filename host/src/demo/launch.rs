@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use nix::sys::signal::{SigSet, Signal};
@@ -13,11 +14,17 @@ use rustix::fs::StatVfsMountFlags;
 use tempfile::TempDir;
 
 use super::policy_file::{self, Choice, Placed};
+use super::readiness::is_ready_within;
 use super::summary::Outcome;
 use super::{ground, inside};
 
 /// Longest path of the folder: a socket's path has at most 107 bytes, and those of the sites lie below it.
 const FOLDER_BYTES_MAX: usize = 60;
+
+/// Longest wait for a signal while nothing is wrong; the wait is then begun again.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+/// How long the demo may take to end after it was told to: two daemons that have to be forced, and then some.
+const END_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How the demo is wanted.
 #[derive(Debug, Clone)]
@@ -138,13 +145,21 @@ fn wait(mut child: Child, received: &SignalFd) -> io::Result<()> {
     // As long as it is open the demo goes on.
     let mut life = child.stdin.take();
     loop {
-        let Some(signal) = received.read_signal()? else { continue };
-        if i32::try_from(signal.ssi_signo) == Ok(Signal::SIGCHLD as i32) {
-            if child.try_wait()?.is_some() {
-                return Ok(());
+        let patience = if life.is_some() { PATIENCE } else { END_TIMEOUT };
+        let is_told = is_ready_within(received, patience)?;
+        if child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        if !is_told {
+            if life.is_none() {
+                // It was told to end and did not. The kernel ends everything inside with it.
+                child.kill()?;
             }
-        } else if life.take().is_none() {
-            // Told twice: no more politeness. The kernel ends everything inside with it.
+            continue;
+        }
+        let Some(signal) = received.read_signal()? else { continue };
+        if i32::try_from(signal.ssi_signo) != Ok(Signal::SIGCHLD as i32) && life.take().is_none() {
+            // Told twice: no more politeness.
             child.kill()?;
         }
     }

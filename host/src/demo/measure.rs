@@ -1,4 +1,4 @@
-//! Measured instants of the story, from the sites' own histories and from the traces of their services.
+//! Measured instants of the story, taken from what the sites themselves leave behind.
 
 use dr_watchdog_core::Now;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! A network namespace that is entered by threads and by the processes they start.
+//! A network namespace that single threads enter.
 
 use std::fs::File;
 use std::io;

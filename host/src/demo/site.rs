@@ -7,11 +7,13 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
 
 use super::links::Machine;
+use super::readiness::is_ready_within;
 use crate::frames::{self, Request, Response};
 use crate::paths::Paths;
 
@@ -19,8 +21,6 @@ use crate::paths::Paths;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for the end of a daemon that was told to end.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
-/// From one question whether it has ended to the next.
-const END_POLL: Duration = Duration::from_millis(20);
 /// Lines of a daemon's log that are shown when it fails.
 const LOG_LINES_SHOWN: usize = 8;
 
@@ -161,21 +161,33 @@ impl Site {
     /// When it had to be forced.
     pub fn stop(&mut self) -> Result<(), String> {
         let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
-        let failed = |error: io::Error| format!("the daemon of site {} cannot be ended: {error}", self.name);
-        if let Some(pid) = i32::try_from(daemon.id()).ok().map(nix::unistd::Pid::from_raw) {
-            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)
-                .map_err(|error| failed(error.into()))?;
+        let name = self.name;
+        let failed = |error: io::Error| format!("the daemon of site {name} cannot be ended: {error}");
+        let ended = ended_within(&daemon, END_TIMEOUT).map_err(failed)?;
+        // It is awaited in any case, so that nothing of it is left.
+        if !ended {
+            daemon.kill().map_err(failed)?;
         }
-        let polls = END_TIMEOUT.as_millis() / END_POLL.as_millis();
-        for _ in 0..polls {
-            if daemon.try_wait().map_err(failed)?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(END_POLL);
-        }
-        daemon.kill().and_then(|()| daemon.wait()).map_err(failed)?;
-        Err(format!("the daemon of site {} did not end within {} s", self.name, END_TIMEOUT.as_secs()))
+        daemon.wait().map_err(failed)?;
+        let late = || format!("the daemon of site {name} did not end within {} s", END_TIMEOUT.as_secs());
+        if ended { Ok(()) } else { Err(late()) }
     }
+}
+
+/// Tells a process to end; whether it does so in time.
+fn ended_within(process: &Child, span: Duration) -> io::Result<bool> {
+    let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("it has no process number"))?;
+    // The number is still its own: nobody else awaits it.
+    let handle = pidfd_open(pid, PidfdFlags::empty())?;
+    pidfd_send_signal(&handle, Signal::TERM)?;
+    let begun = Instant::now();
+    while let Some(left) = span.checked_sub(begun.elapsed()) {
+        if is_ready_within(&handle, left)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The span in which a service ran.
@@ -218,6 +230,22 @@ impl Lines {
 mod tests {
     use super::*;
     use std::io::Write as _;
+
+    #[test]
+    fn a_process_that_obeys_ends_in_time_and_one_that_does_not_is_found_out() {
+        let start = |script: &str| {
+            let mut command = std::process::Command::new("/bin/sh");
+            command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap()
+        };
+        let mut obeying = start("exec sleep 1000");
+        assert!(ended_within(&obeying, Duration::from_secs(60)).unwrap());
+        obeying.wait().unwrap();
+        let mut deaf = start("trap '' TERM; echo deaf; exec sleep 1000");
+        deaf.stdout.as_mut().unwrap().read_exact(&mut [0; 5]).unwrap();
+        assert!(!ended_within(&deaf, Duration::from_millis(100)).unwrap());
+        deaf.kill().unwrap();
+        deaf.wait().unwrap();
+    }
 
     #[test]
     fn only_whole_new_lines_are_read() {

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use russh::keys::ssh_key::LineEnding;
@@ -12,6 +13,7 @@ use russh::keys::ssh_key::LineEnding;
 use super::arbiter::{Account, Device, Ready, new_key};
 use super::configuration::{Known, LogIn, SSH_PORT};
 use super::links::{Backbone, Machine};
+use super::readiness::is_ready_within;
 use super::site::Site;
 use super::story::{StoryError, doing};
 use super::telling::Names;
@@ -27,6 +29,8 @@ const ARBITERS: [(&str, Ipv4Addr, Device, bool); 3] = [
 ];
 /// The user at every arbiter.
 const USER: &str = "watchdog";
+/// Longest wait until an arbiter listens.
+const ARBITER_START_LIMIT: Duration = Duration::from_secs(10);
 /// Random bytes of a password or key.
 const SECRET_BYTES: usize = 32;
 
@@ -213,7 +217,9 @@ fn start_arbiter(
         serde_json::to_writer(&mut input, &account)?;
         writeln!(input)?;
         let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
+        if is_ready_within(&output, ARBITER_START_LIMIT)? {
+            BufReader::new(output).read_line(&mut line)?;
+        }
         Ok((process, input, line))
     };
     let (process, input, line) = doing(starting, begin())?;

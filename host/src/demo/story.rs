@@ -2,8 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -14,6 +12,7 @@ use super::measure::{Clock, Marks};
 use super::policy_file::Placed;
 use super::site::Site;
 use super::stage::Stage;
+use super::stop::Stop;
 use super::summary::Outcome;
 use super::telling::{self, Names, Teller};
 use super::timeline::{Kind, Timeline};
@@ -21,8 +20,9 @@ use super::timers;
 
 /// Longest wait until both sites stand as they should.
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// Longest wait from the cut until the other site serves: F, a look, a question, the steps, and as much again.
-const TAKEOVER_LIMIT: Duration = Duration::from_secs(30);
+/// Longest wait from the cut until the other site serves: F, a look, a question, the steps, and as
+/// much again and more for a machine that is so busy that looks at the arbiters fail.
+const TAKEOVER_LIMIT: Duration = Duration::from_secs(40);
 /// Longest wait from the restored links until both sites agree.
 const RETURN_LIMIT: Duration = Duration::from_secs(15);
 /// Heartbeats of each site that are shown before the cut.
@@ -75,7 +75,7 @@ pub fn doing<T>(what: &'static str, result: io::Result<T>) -> Result<T, StoryErr
 #[derive(Debug)]
 pub struct Story {
     timeline: Timeline,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     marks: Marks,
     tellers: [Teller; 2],
     outcome: Outcome,
@@ -83,7 +83,7 @@ pub struct Story {
 
 impl Story {
     /// A story that has not begun.
-    pub fn new(timeline: Timeline, clock: Clock, stop: Arc<AtomicBool>) -> Self {
+    pub fn new(timeline: Timeline, clock: Clock, stop: Stop) -> Self {
         Self {
             timeline,
             stop,
@@ -244,9 +244,6 @@ impl Story {
     ) -> Result<[Value; 2], StoryError> {
         let begun = Instant::now();
         loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(StoryError::Interrupted);
-            }
             let health = self.follow(stage)?;
             if is_there(&health) {
                 return Ok(health);
@@ -254,7 +251,9 @@ impl Story {
             if begun.elapsed() > limit {
                 return Err(StoryError::TooLong { what, limit, seen: seen(stage, &health) });
             }
-            std::thread::sleep(POLL);
+            if self.stop.wait(POLL) {
+                return Err(StoryError::Interrupted);
+            }
         }
     }
 

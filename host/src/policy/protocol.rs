@@ -1,4 +1,4 @@
-//! What the host and its worker say to each other.
+//! What the host says to its worker, with what it answers.
 //!
 //! An `ask` frame is followed by one more frame with nothing but the sections: the worker parses them only if the
 //! policy looks at them.

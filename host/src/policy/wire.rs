@@ -1,4 +1,4 @@
-//! Frames over a Unix socket, such that every wait may be abandoned half-way and resumed.
+//! Frames over a Unix socket, such that every wait that was abandoned half-way can be resumed.
 //!
 //! A deadline ends a conversation at any byte; the worker that then obeys its cancellation is still usable, so no
 //! half-read or half-written frame may be lost.

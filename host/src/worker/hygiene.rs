@@ -35,6 +35,11 @@ pub(super) fn shed() -> Result<(), HygieneError> {
     gave_up("the limit of open files", setrlimit(Resource::RLIMIT_NOFILE, FILES_MAX, FILES_MAX))
 }
 
+/// Names the process: started through `/proc/self/exe` it would be called "exe".
+pub(super) fn name() -> Result<(), HygieneError> {
+    gave_up("the process name", prctl::set_name(c"dr-worker"))
+}
+
 /// Nobody of the same user may look into this process.
 pub(super) fn hide() -> Result<(), HygieneError> {
     gave_up("PR_SET_DUMPABLE", prctl::set_dumpable(false))

@@ -42,6 +42,7 @@ pub(super) fn serve() -> ExitCode {
 }
 
 fn work() -> Result<(), WorkerError> {
+    hygiene::name()?;
     hygiene::shed()?;
     hygiene::hide()?;
     let (frames, cancel) = hygiene::take_channels()?;

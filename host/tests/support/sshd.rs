@@ -58,7 +58,7 @@ impl Sshd {
             let has_ended = child.try_wait().expect("a state").is_some();
             let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
             assert!(!has_ended && begun.elapsed() < Duration::from_secs(20), "sshd does not listen: {log}");
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::yield_now();
         }
         Self { child, fingerprint: fingerprint(&key), folder, address }
     }

@@ -1,5 +1,5 @@
 //! The policy as a host sees it: its host calls, its answers, its reasons.
-#![allow(clippy::unwrap_used, reason = "the helpers of a test are outside of what the lint exempts")]
+#![allow(clippy::unwrap_used, reason = "what a test calls is outside of what the lint exempts")]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The twins of the rules in Python and in sh: the same state, action and wait for the same case.
+//! The twins of the rules in other languages: the same state, action, wait for the same case.
 //!
 //! The scripts run as they are, under the names of their host calls on PATH; only the host is played.
 

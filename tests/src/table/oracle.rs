@@ -1,4 +1,4 @@
-//! What the table of the default rules says, written a second time and as plainly as it is printed.
+//! What the table of the default rules says, written a second time as plainly as it is printed.
 
 use dr_watchdog_sdk::{Role, Situation};
 

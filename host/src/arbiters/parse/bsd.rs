@@ -1,4 +1,4 @@
-//! The answer of `netstat -an -p tcp` on FreeBSD and its relatives.
+//! The answer of `netstat -an -p tcp` on FreeBSD or a relative.
 
 use dr_watchdog_sdk::evidence::Session;
 

@@ -1,4 +1,4 @@
-//! `[policy]` with `[policy.config]` and `[policy.script]`, lowered.
+//! `[policy]` with the tables below it, lowered.
 
 use std::path::PathBuf;
 

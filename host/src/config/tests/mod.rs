@@ -1,4 +1,4 @@
-//! Whole configurations, good and bad.
+//! Whole configurations, lowered.
 
 use std::collections::BTreeMap;
 use std::io;

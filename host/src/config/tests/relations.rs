@@ -1,4 +1,4 @@
-//! Bad configurations in which single values are right and do not fit together.
+//! Bad configurations whose single values are right but do not fit together.
 
 use super::bad::{changed, check, errors};
 use super::{Imagined, LEAST, load_with};

@@ -183,7 +183,8 @@ mod tests {
     #[test]
     fn keys_of_several_kinds_are_all_found() {
         let rsa_cut = "ssh-rsa AAAAB3NzaC1yc2EAAA";
-        let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
+        let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZM\
+                     y7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
         let text = format!("192.0.2.1 {rsa_cut}\n192.0.2.1 {ecdsa}\n192.0.2.1 {KEY}\n");
         assert_eq!(count(&text, "192.0.2.1", 22), 2);
     }

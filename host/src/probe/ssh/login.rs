@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused_with_what_would_be_one() {
-        let error = read_key(&SecretString::from("/root/.ssh/id_ed25519"), None).unwrap_err();
+        let error = read_key(&SecretString::from("/etc/dr-watchdog/id_ed25519"), None).unwrap_err();
         assert!(error.contains("expected the text of"), "{error}");
     }
 }

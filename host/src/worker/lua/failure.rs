@@ -1,4 +1,4 @@
-//! Turns an error of the Lua machine into a named failure with line and call chain.
+//! Turns an error of the Lua machine into a named failure with its line, with its call chain.
 
 use dr_watchdog_sdk::HostError;
 use mlua::Error;

@@ -1,4 +1,4 @@
-//! Calls into a plugin, with what comes back turned into values and failures.
+//! Calls into a plugin, with what comes back turned into a value or a failure.
 
 use std::mem::size_of;
 use std::str;

@@ -1,4 +1,4 @@
-//! The evaluations that run, and the functions through which a plugin reaches the host during one.
+//! The evaluations that run, with the functions through which a plugin reaches the host during one.
 //!
 //! A `drw_ctx` is a number that is looked up. A plugin's thread may use it after its evaluation ended: it is refused.
 

@@ -1,4 +1,4 @@
-//! Plugins that are no plugins, and plugins that misbehave, each compiled from one C file.
+//! Plugins that misbehave, each compiled from one C file.
 
 mod arbitration;
 mod panics;

@@ -1,4 +1,4 @@
-//! Panics of a Rust policy end at the boundary, and become a failure with message and place.
+//! Panics of a Rust policy end at the boundary, as a failure with message, with place.
 
 use dr_watchdog_sdk::abi::{PluginTable, status, wrappers};
 use dr_watchdog_sdk::testing::{ScriptedHost, context};
