@@ -18,6 +18,35 @@ pub const REQUESTS_MAX: usize = 64;
 /// A caller that says nothing for so long is let go, so that it cannot keep others out.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// How long the daemon, when it ends, waits until what it answered is written: a caller that does not read must not
+/// keep it.
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The answers that are not yet written.
+#[derive(Debug, Clone)]
+pub struct InFlight(Arc<Semaphore>);
+
+impl InFlight {
+    /// None yet.
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(CONNECTIONS_MAX)))
+    }
+
+    /// Waits until every answer is written: `stop` is answered by a daemon that is about to be gone.
+    pub async fn written(&self) {
+        let all = self.0.acquire_many(CONNECTIONS_MAX as u32);
+        if tokio::time::timeout(LAST_ANSWERS_TIMEOUT, all).await.is_err() {
+            tracing::debug!("a caller of the control socket did not take its answer");
+        }
+    }
+}
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A request and where its answer goes.
 pub type Asked = (Request, oneshot::Sender<Response>);
 
@@ -38,14 +67,14 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Takes callers until the daemon ends.
-pub async fn serve(listener: UnixListener, requests: mpsc::Sender<Asked>) {
+pub async fn serve(listener: UnixListener, requests: mpsc::Sender<Asked>, in_flight: InFlight) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         // The semaphore is never closed, so a place always comes.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, requests.clone(), place));
+                tokio::spawn(converse(stream, requests.clone(), place, in_flight.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a caller of the control socket could not be taken");
@@ -56,7 +85,12 @@ pub async fn serve(listener: UnixListener, requests: mpsc::Sender<Asked>) {
     }
 }
 
-async fn converse(mut stream: UnixStream, requests: mpsc::Sender<Asked>, _place: OwnedSemaphorePermit) {
+async fn converse(
+    mut stream: UnixStream,
+    requests: mpsc::Sender<Asked>,
+    _place: OwnedSemaphorePermit,
+    in_flight: InFlight,
+) {
     loop {
         let read = tokio::time::timeout(SILENCE_MAX, frames::read_async::<Request>(&mut stream)).await;
         let request = match read {
@@ -72,6 +106,8 @@ async fn converse(mut stream: UnixStream, requests: mpsc::Sender<Asked>, _place:
             }
         };
         let (reply, answer) = oneshot::channel();
+        // One answer at once on each connection, and never closed: a permit is always there.
+        let Ok(_flying) = in_flight.0.acquire().await else { return };
         if requests.send((request, reply)).await.is_err() {
             return;
         }
@@ -93,7 +129,7 @@ mod tests {
         let path = folder.path().join("control.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let (requests, mut asked) = mpsc::channel(REQUESTS_MAX);
-        tokio::spawn(serve(bind(&path).unwrap(), requests));
+        tokio::spawn(serve(bind(&path).unwrap(), requests, InFlight::new()));
         tokio::spawn(async move {
             while let Some((request, reply)) = asked.recv().await {
                 let response = Response { id: request.id, result: Some(json!(request.method)), error: None };
@@ -116,7 +152,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
         let (requests, _asked) = mpsc::channel(REQUESTS_MAX);
-        tokio::spawn(serve(bind(&path).unwrap(), requests));
+        tokio::spawn(serve(bind(&path).unwrap(), requests, InFlight::new()));
         let mut stream = UnixStream::connect(&path).await.unwrap();
         stream.write_all(b"\0\0\0\x05hello").await.unwrap();
         let response: Response = frames::read_async(&mut stream).await.unwrap();

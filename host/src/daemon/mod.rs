@@ -139,7 +139,8 @@ async fn build(paths: Paths, config: Rc<Config>) -> Result<(World, Inbox), Daemo
     let (ends, ended) = mpsc::unbounded_channel();
     let listener = control::bind(&paths.socket).map_err(files(&paths.socket, "made"))?;
     let (requests, asked) = mpsc::channel(control::REQUESTS_MAX);
-    tokio::spawn(control::serve(listener, requests));
+    let in_flight = control::InFlight::new();
+    tokio::spawn(control::serve(listener, requests, in_flight.clone()));
     let link = Link::open(&config).map_err(DaemonError::Peer)?;
     if let Some(link) = &link {
         build::listen(link, &events);
@@ -147,7 +148,7 @@ async fn build(paths: Paths, config: Rc<Config>) -> Result<(World, Inbox), Daemo
     let steps = Steps::new(steps::launcher(), ends);
     let state_file = StateFile::new(paths.state_file.clone());
     let world = World::new(paths, config, arbiters, pinger, link, desk, steps, state_file, history, events);
-    Ok((world, Inbox { events: heard, answers: answered, steps: ended, requests: asked }))
+    Ok((world, Inbox { events: heard, answers: answered, steps: ended, requests: asked, in_flight }))
 }
 
 fn boot(world: &World) -> Result<Watchdog, DaemonError> {

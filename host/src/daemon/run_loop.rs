@@ -10,6 +10,7 @@ use dr_watchdog_sdk::Utc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::control::InFlight;
 use super::effects::World;
 use super::policy_desk::Answered;
 use super::requests;
@@ -27,6 +28,8 @@ pub(super) struct Inbox {
     pub steps: mpsc::UnboundedReceiver<StepEnd>,
     /// Requests over the control socket.
     pub requests: mpsc::Receiver<(Request, oneshot::Sender<Response>)>,
+    /// Answers to them that are not yet written.
+    pub in_flight: InFlight,
 }
 
 /// Reads both clocks. CLOCK_BOOTTIME goes on in suspend.
@@ -73,6 +76,8 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
         }
         perform_all(&mut core, &mut world).await;
     }
+    drop(inbox.requests);
+    inbox.in_flight.written().await;
     world.end().await;
     Ok(())
 }
