@@ -75,5 +75,6 @@ fn an_arbiter_logs_a_site_in_and_shows_its_session() {
         "-i",
     ]);
     let seen = run(ssh.arg(&keys.client).args(["root@203.0.113.1", "ss -Htnoi"])).expect(0);
-    assert!(seen.stdout.contains("192.0.2.10") && seen.stdout.contains("lastrcv:"), "{}", seen.all());
+    // `ss` leaves lastrcv out where it is 0 ms; the details themselves are always there.
+    assert!(seen.stdout.contains("192.0.2.10") && seen.stdout.contains("rto:"), "{}", seen.all());
 }

@@ -27,6 +27,16 @@ pub enum Reach {
 /// round do not add up five roundings; one that is later was paused, and the next try gets its full time.
 const LATENESS_ABSORBED_MAX: Duration = Duration::from_millis(20);
 
+/// What a signed heartbeat of the other site proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hearing {
+    /// That it is alive: a standby must not take over from a site that speaks, even if it does not answer ping.
+    IsLife,
+    /// Nothing: an active that hears the other site may still be heard by nobody (a link that is cut one way), and
+    /// then the other site is about to take over. Only an answer shows that both ways are open.
+    IsNothing,
+}
+
 /// Where the current round is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -117,6 +127,7 @@ impl Rounds {
         answered: bool,
         heartbeat: &Heartbeat,
         has_nodes: bool,
+        hearing: Hearing,
     ) -> Step {
         if ping != self.ping {
             return Step::Stale;
@@ -137,7 +148,7 @@ impl Rounds {
                     tries,
                 }))
             }
-            Stage::Vip { tries_left: 0 } | Stage::Nodes => self.missed(now),
+            Stage::Vip { tries_left: 0 } | Stage::Nodes => self.missed(now, hearing),
             Stage::Vip { tries_left } => {
                 self.stage = Stage::Vip { tries_left: tries_left - 1 };
                 Step::Next(Box::new(self.ping_vip(now, heartbeat)))
@@ -145,9 +156,10 @@ impl Rounds {
         }
     }
 
-    /// Nothing answered ping; a signed heartbeat since the round began proves the site alive all the same.
-    fn missed(&mut self, now: Moment) -> Step {
-        if self.heard.is_some_and(|heard| heard >= self.started) {
+    /// Nothing answered ping; where it counts, a signed heartbeat since the round began proves the site alive.
+    fn missed(&mut self, now: Moment, hearing: Hearing) -> Step {
+        let was_heard = self.heard.is_some_and(|heard| heard >= self.started);
+        if was_heard && hearing == Hearing::IsLife {
             return self.over(Reach::Up { local_failover: false });
         }
         let since = match self.reach {
@@ -163,10 +175,10 @@ impl Rounds {
         Step::Over
     }
 
-    /// Takes a signed heartbeat: a lost site that speaks is not lost.
-    pub fn heard(&mut self, now: Moment) {
+    /// Takes a signed heartbeat: where it counts, a lost site that speaks is not lost.
+    pub fn heard(&mut self, now: Moment, hearing: Hearing) {
         self.heard = Some(now);
-        if matches!(self.reach, Reach::Lost { .. }) {
+        if matches!(self.reach, Reach::Lost { .. }) && hearing == Hearing::IsLife {
             self.reach = Reach::Up { local_failover: false };
         }
     }
@@ -189,7 +201,7 @@ mod tests {
     }
 
     fn miss(rounds: &mut Rounds, seconds: u64, has_nodes: bool) -> Step {
-        rounds.ping_ended(at(seconds), rounds.ping, false, &HEARTBEAT, has_nodes)
+        rounds.ping_ended(at(seconds), rounds.ping, false, &HEARTBEAT, has_nodes, Hearing::IsLife)
     }
 
     #[test]
@@ -212,7 +224,7 @@ mod tests {
         rounds.begin(at(0), &HEARTBEAT);
         let timeout_after = |rounds: &mut Rounds, ms: u64| {
             let now = Moment::from_us(ms * 1_000);
-            match rounds.ping_ended(now, rounds.ping, false, &HEARTBEAT, false) {
+            match rounds.ping_ended(now, rounds.ping, false, &HEARTBEAT, false, Hearing::IsLife) {
                 Step::Next(effect) => match *effect {
                     Effect::PingPeer { timeout, .. } => timeout,
                     other => panic!("{other:?}"),
@@ -237,7 +249,10 @@ mod tests {
         };
         let Effect::PingPeer { targets, tries, .. } = *effect else { panic!("it is a ping") };
         assert_eq!((targets, tries), (PingTargets::Nodes, 5));
-        assert_eq!(rounds.ping_ended(at(26), rounds.ping, true, &HEARTBEAT, true), Step::Over);
+        assert_eq!(
+            rounds.ping_ended(at(26), rounds.ping, true, &HEARTBEAT, true, Hearing::IsLife),
+            Step::Over
+        );
         assert_eq!(rounds.reach, Reach::Up { local_failover: true });
     }
 
@@ -245,11 +260,26 @@ mod tests {
     fn a_signed_heartbeat_during_the_round_keeps_a_site_that_blocks_ping() {
         let mut rounds = Rounds::new(at(0));
         rounds.begin(at(0), &HEARTBEAT);
-        rounds.heard(at(1));
+        rounds.heard(at(1), Hearing::IsLife);
         for seconds in [5, 10, 15, 20, 25] {
             miss(&mut rounds, seconds, false);
         }
         assert_eq!(rounds.reach, Reach::Up { local_failover: false });
+    }
+
+    #[test]
+    fn an_active_that_hears_a_site_which_does_not_answer_has_lost_it() {
+        let mut rounds = Rounds::new(at(0));
+        rounds.begin(at(0), &HEARTBEAT);
+        rounds.heard(at(1), Hearing::IsNothing);
+        for seconds in [5, 10, 15, 20, 25] {
+            rounds.ping_ended(at(seconds), rounds.ping, false, &HEARTBEAT, false, Hearing::IsNothing);
+        }
+        assert_eq!(rounds.reach, Reach::Lost { since: at(25) });
+        rounds.heard(at(26), Hearing::IsNothing);
+        assert_eq!(rounds.reach, Reach::Lost { since: at(25) });
+        rounds.heard(at(27), Hearing::IsLife);
+        assert_eq!(rounds.reach, Reach::Up { local_failover: false }, "it has become standby");
     }
 
     #[test]
@@ -258,6 +288,6 @@ mod tests {
         rounds.begin(at(0), &HEARTBEAT);
         let first = rounds.ping;
         miss(&mut rounds, 5, false);
-        assert_eq!(rounds.ping_ended(at(6), first, true, &HEARTBEAT, false), Step::Stale);
+        assert_eq!(rounds.ping_ended(at(6), first, true, &HEARTBEAT, false, Hearing::IsLife), Step::Stale);
     }
 }

@@ -7,7 +7,7 @@ use super::change::AfterWrite;
 use crate::automatic::{ConnectivityOff, Missing};
 use crate::effect::{Effect, Trigger};
 use crate::event::Beat;
-use crate::heartbeat::{Reach, Step};
+use crate::heartbeat::{Hearing, Reach, Step};
 use crate::time::Now;
 use crate::transitions::Phase;
 
@@ -28,11 +28,16 @@ impl Watchdog {
         let before = self.rounds.reach;
         let heartbeat = self.settings.heartbeat.clone();
         let has_nodes = self.settings.has_peer_nodes;
-        match self.rounds.ping_ended(now.mono, ping, answered, &heartbeat, has_nodes) {
+        let hearing = self.hearing();
+        match self.rounds.ping_ended(now.mono, ping, answered, &heartbeat, has_nodes, hearing) {
             Step::Stale => {}
             Step::Next(effect) => self.effects.push_back(*effect),
             Step::Over => self.reach_changed(before),
         }
+    }
+
+    const fn hearing(&self) -> Hearing {
+        if self.phase.may_serve() { Hearing::IsNothing } else { Hearing::IsLife }
     }
 
     fn reach_changed(&mut self, before: Reach) {
@@ -65,7 +70,7 @@ impl Watchdog {
             return;
         }
         let before = self.rounds.reach;
-        self.rounds.heard(now.mono);
+        self.rounds.heard(now.mono, self.hearing());
         self.reach_changed(before);
         self.durable.epoch_seen = self.durable.epoch_seen.max(beat.epoch);
         let (peer_claims, peer_epoch) = (beat.phase.claims_active(), beat.epoch);
