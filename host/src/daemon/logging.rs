@@ -2,19 +2,29 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Names the levels to show, as in `RUST_LOG`; default `info`.
+/// Names the levels to show: a level, or `target=level` pairs with commas; default `info`.
 const LEVEL_VARIABLE: &str = "DR_WATCHDOG_LOG";
 
 /// Begins logging. The SSH library's own lines come only when asked for: our events already say what happened.
 pub fn start() {
-    let filter =
-        EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info,russh=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var(LEVEL_VARIABLE).ok().filter(|wanted| !wanted.is_empty());
+    let parsed = wanted.as_deref().map(str::parse::<Targets>);
+    let default = || Targets::new().with_default(LevelFilter::INFO).with_target("russh", LevelFilter::ERROR);
+    let levels = match &parsed {
+        Some(Ok(levels)) => levels.clone(),
+        _ => default(),
+    };
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(levels).with(lines).init();
+    if let Some(Err(error)) = parsed {
+        let found = wanted.unwrap_or_default();
+        tracing::warn!(%error, "{LEVEL_VARIABLE}=\"{found}\" is no list of levels; write info, debug or russh=debug");
+    }
 }
