@@ -20,10 +20,14 @@ const RSS_TIMES_MAX: f64 = 1.5;
 const WAKEUPS_MAX: f64 = 5.0;
 
 /// The laboratory's timers, and the reference ones that replace them.
-const REFERENCE: [(&str, &str); 4] = [
+const REFERENCE: [(&str, &str); 5] = [
     ("interval = \"1s\"\ntimeout = \"200ms\"\nretries = 2", "interval = 30\ntimeout = 5\nretries = 4"),
     ("keepAlive = \"300ms\"", "keepAlive = 10"),
     ("look = \"500ms\"\nlookTimeout = \"1s\"", "look = 5\nlookTimeout = 5"),
+    (
+        "lease = \"3s\"\nfenceDeadline = \"1s\"\nslack = \"500ms\"",
+        "lease = 60\nfenceDeadline = 15\nslack = 3",
+    ),
     ("wait = \"7s\"", "wait = 80"),
 ];
 
