@@ -14,8 +14,9 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// Awaits a state; panics with what was awaited if it does not come.
 pub(crate) async fn wait_until(what: &str, mut is_reached: impl FnMut() -> bool) {
     let begun = Instant::now();
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
     while !is_reached() {
         assert!(begun.elapsed() < SOON, "{what}: not reached within {SOON:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tick.tick().await;
     }
 }
