@@ -39,10 +39,20 @@ fn kill(pid: i32) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
-/// The workers that this thread started: every test runs in a thread of its own, and its workers are that thread's children.
-fn workers() -> Vec<i32> {
-    let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
+/// The processes that this one started.
+fn children(process: &str) -> Vec<i32> {
+    let children = std::fs::read_to_string(format!("/proc/{process}/children")).unwrap_or_default();
     children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// The outer halves of the workers that this thread started: every test runs in a thread of its own.
+fn gates() -> Vec<i32> {
+    children("thread-self")
+}
+
+/// The inner halves, in which the guests are.
+fn workers() -> Vec<i32> {
+    gates().into_iter().flat_map(|gate| children(&format!("{gate}/task/{gate}"))).collect()
 }
 
 fn spec(path: PathBuf, run_dir: &Path) -> PolicySpec {
@@ -58,6 +68,7 @@ fn spec(path: PathBuf, run_dir: &Path) -> PolicySpec {
         script_user: None,
         script_secrets: true,
         run_dir: run_dir.to_owned(),
+        terms: Default::default(),
     }
 }
 
@@ -119,8 +130,8 @@ async fn a_worker_killed_in_the_middle_is_a_crash_and_the_next_question_is_answe
 #[tokio::test]
 async fn a_worker_killed_while_it_is_idle_costs_no_verdict() {
     let (_folder, mut runner) = lua("return dr.verdict.nothing('alive')").await;
-    for worker in workers() {
-        let pid = rustix::process::Pid::from_raw(worker).unwrap();
+    for (worker, gate) in workers().into_iter().zip(gates()) {
+        let pid = rustix::process::Pid::from_raw(gate).unwrap();
         let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
         kill(worker);
         // Until all its threads are dead: a question that reaches a dying worker is a crash.
@@ -141,7 +152,7 @@ async fn five_crashes_quarantine_the_policy_until_it_is_loaded_again() {
     assert_eq!(runner.status().state, State::Quarantined);
     let failure = ask(&mut runner, 5_000).await.failure.unwrap();
     assert!(failure.message.contains("quarantined") && failure.hint.is_some(), "{failure}");
-    assert!(workers().is_empty());
+    assert!(gates().is_empty());
 }
 
 /// Goal: the deadline counts host calls; a guest that waits in one is cancelled, not killed.
@@ -179,11 +190,20 @@ async fn the_worker_leads_its_group_gains_nothing_and_holds_few_descriptors() {
     assert!(limits.lines().any(|line| line.starts_with("Max core file size        0")), "{limits}");
     assert!(limits.lines().any(|line| line.starts_with("Max address space") && !line.contains("unlimited")));
     let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(worker))).unwrap();
-    assert_eq!(group.as_raw(), worker);
+    assert_eq!(vec![group.as_raw()], gates());
+    for privileges in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapAmb:\t0000000000000000"]
+    {
+        assert!(status.contains(privileges), "{status}");
+    }
+    for (namespace, what) in [("pid", "processes"), ("net", "network"), ("mnt", "mounts"), ("ipc", "memory")]
+    {
+        let own = std::fs::read_link(format!("/proc/self/ns/{namespace}")).unwrap();
+        assert_ne!(std::fs::read_link(format!("/proc/{worker}/ns/{namespace}")).unwrap(), own, "{what}");
+    }
     let open = std::fs::read_dir(format!("/proc/{worker}/fd")).unwrap().count();
     assert!(open <= 5, "standard ones, frames, cancellations: {open}");
     drop(runner);
-    assert!(workers().is_empty(), "a dropped runner leaves no worker");
+    assert!(gates().is_empty(), "a dropped runner leaves no worker");
 }
 
 async fn sh(body: &str) -> (tempfile::TempDir, Runner) {

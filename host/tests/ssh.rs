@@ -1,5 +1,7 @@
 //! The SSH transport against a real OpenSSH server, then against servers that misbehave.
 
+#![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
+
 mod support;
 
 use std::future::Future;
@@ -11,6 +13,7 @@ use dr_watchdog::probe::ssh::{Connection, Destination, ExecOutput, Russh, SshErr
 use russh::MethodKind;
 use secrecy::SecretString;
 use support::SOON;
+use support::proxy::closing_after;
 use support::server::{Manners, PASSWORD, Server};
 use support::sshd::Sshd;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -335,4 +338,44 @@ async fn a_connection_leaves_from_the_given_address() {
     assert!(output.stdout.starts_with(b"127.0.0.9 "), "{}", String::from_utf8_lossy(&output.stdout));
     to.source = Some([192, 0, 2, 9].into());
     assert_eq!(connect(&to).await.unwrap_err().outcome().word(), "unreachable");
+}
+
+#[tokio::test]
+async fn wherever_the_connection_is_cut_the_answer_is_never_a_short_one() {
+    let sshd = Sshd::start();
+    let mut cut_at = 0;
+    let mut words = std::collections::BTreeSet::new();
+    loop {
+        let mut to = sshd.destination();
+        (to.host, to.port) = ("127.0.0.1".to_owned(), closing_after(sshd.address, cut_at).await.port());
+        match run(&to, "head -c 3000 /dev/zero").await {
+            Ok(output) => {
+                // Only once everything has come through.
+                assert_eq!((output.stdout.len(), output.exit), (3_000, Some(0)), "cut at {cut_at}");
+                break;
+            }
+            Err(error) => {
+                words.insert(error.outcome().word());
+            }
+        }
+        assert!(cut_at < 20_000, "a whole log-in with its answer is shorter");
+        cut_at += 173;
+    }
+    assert_eq!(words.into_iter().collect::<Vec<_>>(), ["auth", "exec", "handshake"]);
+}
+
+#[tokio::test]
+async fn a_gigabyte_of_output_is_refused_long_before_it_has_come() {
+    let sshd = Sshd::start();
+    let before = resident_kib();
+    let error = run(&sshd.destination(), "head -c 1073741824 /dev/zero").await.unwrap_err();
+    assert!(matches!(error, SshError::TooMuchOutput), "{error}");
+    let grown_mib = resident_kib().saturating_sub(before) >> 10;
+    assert!(grown_mib < 200, "{grown_mib} MiB");
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    line.trim().trim_end_matches(" kB").trim().parse().expect("a number")
 }

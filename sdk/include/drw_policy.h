@@ -150,6 +150,8 @@ typedef struct drw_host {
      *   log                {"level":"info","text":"…"}                         null
      *   now                {}                                                  the instant of the question
      *   remaining_ms       {}                                                  a number
+     *   state.get          {}                                                  what was put last, or null
+     *   state.put          {"value":…}, kept over restarts, at most 64 KiB     null
      * A network failure is a value in the answer. An error is a wrong request, a missing grant or the end of the
      * evaluation. schema/ beside this folder has the shapes. */
     int32_t (*call)(drw_ctx *ctx, drw_bytes method, drw_bytes request_json, const drw_sink *sink);

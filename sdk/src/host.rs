@@ -32,9 +32,24 @@ pub mod method {
     pub const NOW: &str = "now";
     /// `{}` → milliseconds left.
     pub const REMAINING_MS: &str = "remaining_ms";
+    /// `{}` → what `state.put` was given last; null before the first.
+    pub const STATE_GET: &str = "state.get";
+    /// `{"value"}` → null. Kept over restarts; at most 64 KiB of JSON.
+    pub const STATE_PUT: &str = "state.put";
     /// All of them.
-    pub const ALL: [&str; 9] =
-        [CONFIG, ARBITERS_PING, ARBITERS_SESSIONS, PING, SSH, TCP, LOG, NOW, REMAINING_MS];
+    pub const ALL: [&str; 11] = [
+        CONFIG,
+        ARBITERS_PING,
+        ARBITERS_SESSIONS,
+        PING,
+        SSH,
+        TCP,
+        LOG,
+        NOW,
+        REMAINING_MS,
+        STATE_GET,
+        STATE_PUT,
+    ];
 }
 
 /// Levels of a log line.
@@ -200,6 +215,22 @@ impl dyn Host + '_ {
     /// See [`HostError`].
     pub fn tcp(&self, address: &str) -> Result<TcpAnswer, HostError> {
         self.typed(method::TCP, &json!({ "address": address }))
+    }
+
+    /// What this policy put last; null before the first time.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub fn state_get(&self) -> Result<Value, HostError> {
+        self.call(method::STATE_GET, &json!({}))
+    }
+
+    /// Remembers a value over evaluations and restarts; at most 64 KiB of JSON.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub fn state_put(&self, value: &Value) -> Result<(), HostError> {
+        self.call(method::STATE_PUT, &json!({ "value": value })).map(|_| ())
     }
 
     fn typed<T: DeserializeOwned>(&self, method: &str, request: &Value) -> Result<T, HostError> {

@@ -26,7 +26,7 @@ const EVENTS_MAX: usize = 100_000;
 
 /// What answers at the other site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
+pub(super) enum Peer {
     /// Its VIP answers, and its watchdog says that it is in this phase.
     Answers(Phase),
     /// Its VIP is silent, another load-balancer node answers.
@@ -37,21 +37,21 @@ pub enum Peer {
 
 /// Arbiters as this site sees them: managed by the other site, free, mute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arbiters(pub usize, pub usize, pub usize);
+pub(super) struct Arbiters(pub(super) usize, pub(super) usize, pub(super) usize);
 
 /// The surroundings of a site.
 #[derive(Debug, Clone, Copy)]
-pub struct Around {
-    pub peer: Peer,
-    pub arbiters: Arbiters,
+pub(super) struct Around {
+    pub(super) peer: Peer,
+    pub(super) arbiters: Arbiters,
 }
 
 /// A site under test.
-pub struct Site {
-    pub watchdog: Watchdog,
-    pub around: Around,
-    pub decisions: Vec<Decision>,
-    pub triggers: Vec<Trigger>,
+pub(super) struct Site {
+    pub(super) watchdog: Watchdog,
+    pub(super) around: Around,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) triggers: Vec<Trigger>,
     now: Now,
     is_looking: bool,
     next_look: Moment,
@@ -80,7 +80,7 @@ fn settings(arbiters: usize) -> Settings {
 
 impl Site {
     /// A settled site of this role. An active one is made by a promotion that was interrupted on the same boot.
-    pub fn settled(role: Role, failover: LastFailover, around: Around) -> Self {
+    pub(super) fn settled(role: Role, failover: LastFailover, around: Around) -> Self {
         let Arbiters(managed, free, mute) = around.arbiters;
         let mut durable = Durable { epoch: 3, failover, ..Durable::new(role, "boot-1") };
         if role == Role::Active {
@@ -116,7 +116,7 @@ impl Site {
     }
 
     /// The same site after its machine restarted.
-    pub fn rebooted(role: Role, around: Around) -> Self {
+    pub(super) fn rebooted(role: Role, around: Around) -> Self {
         let durable = Durable { epoch: 3, ..Durable::new(role, "boot-0") };
         let mut site = Self::settled(Role::Standby, LastFailover::None, around);
         let Arbiters(managed, free, mute) = around.arbiters;
@@ -129,13 +129,13 @@ impl Site {
     }
 
     /// Gives an event.
-    pub fn give(&mut self, event: Event) {
+    pub(super) fn give(&mut self, event: Event) {
         self.watchdog.handle_event(self.now, event);
         self.perform();
     }
 
     /// Lets virtual time run.
-    pub fn run_for(&mut self, seconds: u64) {
+    pub(super) fn run_for(&mut self, seconds: u64) {
         let end = self.now.mono.plus(Duration::from_secs(seconds));
         for _ in 0..EVENTS_MAX {
             let look = self.is_looking.then_some(self.next_look);

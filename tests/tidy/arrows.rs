@@ -14,7 +14,7 @@ struct Package {
     others: Option<&'static [&'static str]>,
 }
 
-const PACKAGES: [Package; 5] = [
+const PACKAGES: [Package; 6] = [
     Package { name: "dr-watchdog-sdk", ours: &[], others: Some(&["serde", "serde_json", "schemars"]) },
     Package {
         name: "dr-watchdog-core",
@@ -26,10 +26,25 @@ const PACKAGES: [Package; 5] = [
         ours: &["dr-watchdog-sdk"],
         others: Some(&["serde", "serde_json", "schemars"]),
     },
-    Package { name: "dr-watchdog", ours: &["dr-watchdog-core", "dr-watchdog-sdk"], others: None },
+    Package {
+        name: "dr-watchdog-sim",
+        ours: &["dr-watchdog-arbitration", "dr-watchdog-core", "dr-watchdog-sdk"],
+        others: Some(&["serde", "serde_json", "thiserror"]),
+    },
+    Package {
+        name: "dr-watchdog",
+        ours: &["dr-watchdog-core", "dr-watchdog-sdk", "dr-watchdog-sim"],
+        others: None,
+    },
     Package {
         name: "dr-watchdog-tests",
-        ours: &["dr-watchdog", "dr-watchdog-arbitration", "dr-watchdog-core", "dr-watchdog-sdk"],
+        ours: &[
+            "dr-watchdog",
+            "dr-watchdog-arbitration",
+            "dr-watchdog-core",
+            "dr-watchdog-sdk",
+            "dr-watchdog-sim",
+        ],
         others: None,
     },
 ];
@@ -51,6 +66,7 @@ const ROOMS: &[(&str, &str, &str)] = &[
     ("worker", "cli", "its exit status is one of the named ones"),
     ("peer", "config", "heartbeats tell the hash of the settings that both sites must share"),
     ("arbiters", "config", "the kind of a device is written in the configuration"),
+    ("config", "policy", "what may be granted to a guest is the policy room's own list"),
     ("policy", "config", "the limits of a guest are written in the configuration"),
 ];
 

@@ -33,6 +33,11 @@ impl View {
         Self { seen: vec![Seen::default(); arbiters], looking_since: None }
     }
 
+    /// Makes room for arbiters that were added.
+    pub fn grow(&mut self, arbiters: usize) {
+        self.seen.resize(arbiters.max(self.seen.len()), Seen::default());
+    }
+
     /// Begins a series of looks: what an earlier series saw no longer counts.
     pub fn begin_looking(&mut self, now: Moment) {
         self.looking_since = Some(now);

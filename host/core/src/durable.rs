@@ -5,6 +5,7 @@ use dr_watchdog_sdk::sections::{LastFailover, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::PlanKind;
+use crate::exclusion::memory::Memory;
 
 /// The stored state of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Durable {
     /// The operator's disable of automatic failover.
     #[serde(default)]
     pub operator_off: Option<OperatorOff>,
+    /// What the exclusion by lease must remember.
+    #[serde(default)]
+    pub exclusion: Option<Box<Memory>>,
 }
 
 /// A plan that was running.
@@ -90,6 +94,7 @@ impl Durable {
             both_standby_until: None,
             wait_until: None,
             operator_off: None,
+            exclusion: None,
         }
     }
 

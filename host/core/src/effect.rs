@@ -6,6 +6,7 @@ use dr_watchdog_sdk::{Situation, Utc, Verdict};
 
 use crate::durable::Durable;
 use crate::evidence::Evidence;
+use crate::exclusion::request::Request;
 use crate::gates::Stop;
 use crate::transitions::Row;
 
@@ -67,6 +68,8 @@ pub enum Effect {
     Record(Decision),
     /// Tell the operator.
     Notify(Notice),
+    /// Something that is only asked for under `lease`.
+    Exclusion(Request),
 }
 
 /// Whom to ping at the other site.
@@ -170,6 +173,8 @@ pub enum Trigger {
     SettingsContradict,
     /// Both sites are standby.
     BothStandby,
+    /// What the exclusion rests on changed: calibration, agreement, joining.
+    Exclusion,
 }
 
 impl Trigger {
@@ -191,6 +196,7 @@ impl Trigger {
             Self::StateUnusable => "stateUnusable",
             Self::SettingsContradict => "settingsContradict",
             Self::BothStandby => "bothStandby",
+            Self::Exclusion => "exclusion",
         }
     }
 }

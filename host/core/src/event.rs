@@ -6,6 +6,7 @@ use dr_watchdog_sdk::Utc;
 use dr_watchdog_sdk::Verdict;
 use dr_watchdog_sdk::evidence::{Session, SshOutcome};
 
+use crate::exclusion::fact::Fact;
 use crate::settings::Settings;
 use crate::transitions::Phase;
 
@@ -92,6 +93,8 @@ pub enum Event {
     OperatorEnabled,
     /// The configuration was read again.
     Reloaded(Box<Settings>),
+    /// Something that only happens under `lease`.
+    Exclusion(Fact),
 }
 
 /// What a signed heartbeat of the other site says.

@@ -8,6 +8,7 @@ pub mod durable;
 pub mod effect;
 pub mod event;
 pub mod evidence;
+pub mod exclusion;
 pub mod gates;
 pub mod heartbeat;
 pub mod settings;

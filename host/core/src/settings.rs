@@ -5,6 +5,8 @@ use std::time::Duration;
 use dr_watchdog_sdk::sections::{Role, Thresholds};
 
 use crate::evidence::ManagedRule;
+use crate::exclusion::agreed::Agreed;
+use crate::exclusion::rules::Rules;
 
 /// Settings of one site.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +75,41 @@ pub enum Exclusion {
         /// F: a failed promotion blocks the next one for so long.
         wait: Duration,
     },
+    /// A lease at the active, a longer wait at the standby (`exclusion-notes.md`).
+    Lease(Box<Lease>),
+}
+
+/// What only `lease` must know of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The safety settings as they are in the file: a proposal, once others have been agreed.
+    pub proposal: Agreed,
+    /// Whether a site that lost its lease waits for proof that the other site has not served since.
+    pub resume_alone: ResumeAlone,
+    /// Whether a verdict beStandby is carried out although the lease is strong.
+    pub honour_be_standby: Honour,
+    /// All of them, except in a test build.
+    pub rules: Rules,
+}
+
+/// When a site that lost its lease may come back without the other site's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ResumeAlone {
+    /// When marks at the arbiters prove that the other site has not served since, else after `waitDuration`.
+    #[default]
+    Proof,
+    /// As soon as the other gates are open.
+    AtOnce,
+}
+
+/// When a verdict beStandby is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Honour {
+    /// When the lease is weak, or at the second such verdict in a row.
+    #[default]
+    WhenWeak,
+    /// At once.
+    AtOnce,
 }
 
 impl Exclusion {
@@ -80,6 +117,7 @@ impl Exclusion {
     pub const fn wait(&self) -> Duration {
         match self {
             Self::Verdict { wait } => *wait,
+            Self::Lease(lease) => lease.proposal.timers.wait,
         }
     }
 }

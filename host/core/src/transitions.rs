@@ -71,6 +71,18 @@ pub enum Cause {
     EpochNotWritten,
     /// The time to try again has come.
     RetryDue,
+    /// The lease goes on over a restart of the watchdog.
+    Adopted,
+    /// The other site voted for this one.
+    Vote,
+    /// An operator asked for it.
+    Operator,
+    /// The lease has ended.
+    LeaseEnded,
+    /// The guard has fenced, or is gone.
+    GuardLost,
+    /// The clock stood still or jumped.
+    TimeSlipped,
 }
 
 /// One row of the table.
@@ -186,7 +198,8 @@ pub static TRANSITIONS: [Row; 15] = [
 
 /// The row for a phase and a cause.
 pub fn find(from: Phase, cause: Cause) -> Option<&'static Row> {
-    TRANSITIONS.iter().find(|row| row.from == from && row.cause == cause)
+    let mut rows = TRANSITIONS.iter().chain(&crate::exclusion::transitions::TRANSITIONS);
+    rows.find(|row| row.from == from && row.cause == cause)
 }
 
 #[cfg(test)]

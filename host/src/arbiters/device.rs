@@ -7,7 +7,7 @@ use std::time::Duration;
 use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
 use tokio::time::Instant;
 
-use super::parse::{Dialect, ParseError, dialects};
+use super::parse::{Dialect, ParseError, custom_sessions, dialects};
 use super::{Shared, Target, lock};
 use crate::probe::ssh::{Connection, Destination, ExecOutput, SshError};
 
@@ -30,7 +30,7 @@ pub(super) enum AskError {
     Ssh(#[from] SshError),
     /// The device knows the command not, or refuses it.
     #[error("\"{command}\" ended with status {exit}{complaint}")]
-    Status { command: &'static str, exit: u32, complaint: String },
+    Status { command: String, exit: u32, complaint: String },
     /// Its answer was not understood.
     #[error(transparent)]
     Parse(#[from] ParseError),
@@ -75,6 +75,10 @@ impl Device {
         connection: &dyn Connection,
         deadline: Instant,
     ) -> Result<Vec<Session>, AskError> {
+        if let Some(custom) = &self.target.custom {
+            let text = run(connection, &custom.command, deadline).await?;
+            return Ok(custom_sessions(custom, &text, self.target.port)?);
+        }
         let known = *lock(&self.dialect);
         if let Some(dialect) = known {
             let answer = self.ask_in(dialect, connection, deadline).await;
@@ -104,7 +108,7 @@ impl Device {
                 }
             }
         }
-        // Every kind has at least one dialect, so there is a refusal.
+        // Every other kind has at least one dialect, so there is a refusal.
         Err(refusals
             .unwrap_or_else(|| SshError::Exec("no command is known for this device".to_owned()).into()))
     }
@@ -116,11 +120,7 @@ impl Device {
         deadline: Instant,
     ) -> Result<Vec<Session>, AskError> {
         let command = dialect.command(connection.peer().ip());
-        let output = connection.exec(command, deadline).await?;
-        if let Some(exit) = output.exit.filter(|exit| *exit != 0) {
-            return Err(AskError::Status { command, exit, complaint: complaint(&output) });
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
+        let text = run(connection, command, deadline).await?;
         Ok(dialect.sessions(&text, self.target.port)?)
     }
 
@@ -154,6 +154,15 @@ impl Device {
         connection.close().await;
         output
     }
+}
+
+/// The output of a command that ends well.
+async fn run(connection: &dyn Connection, command: &str, deadline: Instant) -> Result<String, AskError> {
+    let output = connection.exec(command, deadline).await?;
+    if let Some(exit) = output.exit.filter(|exit| *exit != 0) {
+        return Err(AskError::Status { command: command.to_owned(), exit, complaint: complaint(&output) });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// What the device says about a command that failed: a colon and its first line.

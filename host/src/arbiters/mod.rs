@@ -21,10 +21,11 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::config::model::Kind;
+use crate::config::model::{Custom, Kind};
 use crate::probe::ping::{PingOutcome, Pinger};
 use crate::probe::ssh::{Destination, Russh, Transport};
 use device::Device;
+pub use reach::round_time;
 
 /// Most looks that connect at once: log-ins cost this machine, and the network, more than anything else here.
 pub const LOOK_CONNECTS_MAX: usize = 256;
@@ -54,6 +55,8 @@ pub struct Target {
     pub kind: Kind,
     /// Pinned host keys.
     pub host_key: Vec<String>,
+    /// How it is asked, where the kind is `custom`.
+    pub custom: Option<Custom>,
 }
 
 /// Times and addresses that all arbiters share.
@@ -150,6 +153,7 @@ struct Shared {
     devices: Vec<Device>,
     settings: Settings,
     pinger: Arc<Pinger>,
+    gateways: reach::Gateways,
     transport: Arc<dyn Transport>,
     reports: mpsc::Sender<Report>,
     look_connects: Semaphore,
@@ -195,6 +199,7 @@ impl Arbiters {
             devices: targets.into_iter().map(Device::new).collect(),
             settings,
             pinger,
+            gateways: reach::Gateways::default(),
             transport,
             reports,
             look_connects: Semaphore::new(LOOK_CONNECTS_MAX),

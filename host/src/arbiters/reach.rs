@@ -1,28 +1,37 @@
 //! Pings of arbiters: one with its retries, and a sweep over all.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Report, Shared};
-use crate::probe::ping::PingOutcome;
-use crate::probe::resolve;
+use super::{Report, Shared, lock};
+use crate::probe::ping::{Manner, PingOutcome};
+use crate::probe::{gateway, resolve};
 
-/// Pings every arbiter and reports each, then the end.
+/// What a sweep found: which arbiter, and how it ended.
+type Found = mpsc::UnboundedSender<(usize, PingOutcome)>;
+
+/// Pings every arbiter and reports each as soon as it is known, then the end.
 pub(super) async fn sweep(shared: Arc<Shared>, round: u64) {
+    let begun = Instant::now();
+    // One message per arbiter, so the arbiters are its bound.
+    let (found, mut finding) = mpsc::unbounded_channel();
     let mut running = JoinSet::new();
-    for arbiter in 0..shared.devices.len() {
-        let shared = Arc::clone(&shared);
-        running.spawn(async move {
-            let begun = Instant::now();
-            let tries = shared.settings.ping_retries + 1;
-            let outcome = ping(&shared, arbiter, shared.settings.ping_timeout, tries).await;
-            // Nobody listens any more only when the program ends.
-            let _ = shared.reports.send(Report::Pinged { arbiter, outcome, begun }).await;
-        });
+    // A name's resolver may be slow or mute; the others do not wait for that.
+    let (addressed, named): (Vec<usize>, Vec<usize>) =
+        (0..shared.devices.len()).partition(|arbiter| address(&shared, *arbiter).is_some());
+    for arbiter in named {
+        running.spawn(single(Arc::clone(&shared), arbiter, found.clone()));
+    }
+    running.spawn(together(Arc::clone(&shared), addressed, found));
+    while let Some((arbiter, outcome)) = finding.recv().await {
+        // Nobody listens any more only when the program ends.
+        let _ = shared.reports.send(Report::Pinged { arbiter, outcome, begun }).await;
     }
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended {
@@ -30,6 +39,92 @@ pub(super) async fn sweep(shared: Arc<Shared>, round: u64) {
         }
     }
     let _ = shared.reports.send(Report::SweepFinished { round }).await;
+}
+
+fn address(shared: &Shared, arbiter: usize) -> Option<IpAddr> {
+    shared.devices[arbiter].target.host.parse().ok()
+}
+
+/// Pings these arbiters, and this machine's own gateways with them, on one socket.
+async fn together(shared: Arc<Shared>, arbiters: Vec<usize>, found: Found) {
+    let settings = &shared.settings;
+    let manner = Manner { timeout: settings.ping_timeout, tries: settings.ping_retries + 1 };
+    let mut hosts: Vec<IpAddr> = arbiters.iter().filter_map(|arbiter| address(&shared, *arbiter)).collect();
+    let gateways: Vec<IpAddr> = gateway::gateways_to(&hosts).into_iter().map(IpAddr::V4).collect();
+    hosts.extend(&gateways);
+    // The silent ones are told last: by then it is known whether the gateway on the way to them is silent too.
+    let silent = Mutex::new(Vec::new());
+    let swept = shared.pinger.sweep(&hosts, manner, |at, outcome| match (arbiters.get(at), outcome) {
+        (Some(arbiter), PingOutcome::TimedOut) => lock(&silent).push(*arbiter),
+        // The receiver goes on until every sender is gone.
+        (Some(arbiter), outcome) => drop(found.send((*arbiter, outcome))),
+        (None, outcome) => shared.gateways.note(hosts[at], matches!(outcome, PingOutcome::Answered { .. })),
+    });
+    match swept.await {
+        Ok(()) => {
+            for arbiter in std::mem::take(&mut *lock(&silent)) {
+                let _ = found.send((arbiter, shared.silence(arbiter)));
+            }
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the arbiters are pinged one by one");
+            let each =
+                arbiters.into_iter().map(|arbiter| single(Arc::clone(&shared), arbiter, found.clone()));
+            each.collect::<JoinSet<()>>().join_all().await;
+        }
+    }
+}
+
+async fn single(shared: Arc<Shared>, arbiter: usize, found: Found) {
+    let tries = shared.settings.ping_retries + 1;
+    let outcome = ping(&shared, arbiter, shared.settings.ping_timeout, tries).await;
+    // The receiver goes on until every sender is gone.
+    let _ = found.send((arbiter, outcome));
+}
+
+/// What is known of this machine's own gateways.
+#[derive(Debug, Default)]
+pub(super) struct Gateways(Mutex<BTreeMap<IpAddr, Gateway>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Gateway {
+    /// Many never answer pings at all, and their silence says nothing.
+    has_answered: bool,
+    answers: bool,
+}
+
+impl Gateways {
+    fn note(&self, gateway: IpAddr, answers: bool) {
+        let mut all = lock(&self.0);
+        let known = all.entry(gateway).or_default();
+        if known.has_answered && known.answers && !answers {
+            tracing::warn!(%gateway, "this site's own gateway does not answer any more; what lies behind it is not to blame");
+        }
+        known.answers = answers;
+        known.has_answered |= answers;
+    }
+
+    fn is_lost(&self, gateway: IpAddr) -> bool {
+        lock(&self.0).get(&gateway).is_some_and(|known| known.has_answered && !known.answers)
+    }
+}
+
+impl Shared {
+    /// How the silence of an arbiter is told: it may be this site that is cut off.
+    fn silence(&self, arbiter: usize) -> PingOutcome {
+        let gateways = address(self, arbiter).map(|address| gateway::gateways_to(&[address]));
+        let lost =
+            gateways.into_iter().flatten().map(IpAddr::V4).find(|gateway| self.gateways.is_lost(*gateway));
+        lost.map_or(PingOutcome::TimedOut, |gateway| {
+            PingOutcome::Failed(format!("timeout; this site's own gateway {gateway} is silent too"))
+        })
+    }
+}
+
+/// How long one sweep takes at most, with so many silent arbiters and room for so many outstanding echoes.
+pub fn round_time(silent: usize, capacity: usize, timeout: Duration, tries: u32) -> Duration {
+    let rounds = silent.div_ceil(capacity.max(1)).max(1);
+    timeout.saturating_mul(tries).saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
 }
 
 /// Pings an arbiter until it answers, at most so often.

@@ -1,5 +1,10 @@
 //! `arbiters`: what is seen at the arbiters from here.
 
+mod edit;
+mod import;
+mod records;
+mod trust;
+
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +29,10 @@ pub enum Args {
     Ping(Form),
     /// Which arbiters the other site manages, by the sessions they hold with it.
     Sessions(Form),
+    /// Show the host key of an arbiter, ask whether it is the right one, and pin it in the configuration.
+    Trust(trust::Args),
+    /// Add the devices of a CSV or JSON file to the configuration as arbiters.
+    Import(import::Args),
 }
 
 /// How the answer is printed.
@@ -42,6 +51,8 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     let (wants_sessions, form) = match args {
         Args::Ping(form) => (false, form),
         Args::Sessions(form) => (true, form),
+        Args::Trust(args) => return trust::run(globals, &args),
+        Args::Import(args) => return import::run(globals, &args),
     };
     let report = match report(&globals.paths(), wants_sessions) {
         Ok(report) => report,

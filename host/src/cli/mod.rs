@@ -24,6 +24,10 @@ pub mod policy;
 pub mod policy_eval;
 pub mod policy_probes;
 pub mod run;
+pub mod simulate;
+mod simulate_guest;
+mod simulate_report;
+mod simulate_series;
 pub mod spelling;
 pub mod step;
 pub mod stop;
@@ -84,6 +88,8 @@ enum Command {
     /// Try and check policies.
     #[command(subcommand)]
     Policy(policy::Args),
+    /// Try the rules, or a policy, against thousands of simulated disasters.
+    Simulate(simulate::Args),
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Args),
@@ -126,6 +132,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Arbiters(args) => arbiters::run(&globals, args),
         Command::Ping(args) => ping::run(&globals, args),
         Command::Policy(args) => policy::run(&globals, args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Config(args) => config::run(&globals, args),
         Command::History(args) => history::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),

@@ -81,6 +81,7 @@ pub fn spec(policy: &Path, run_dir: &Path) -> Result<PolicySpec, Failure> {
         script_user: None,
         script_secrets: true,
         run_dir: run_dir.to_owned(),
+        terms: Default::default(),
     })
 }
 

@@ -37,6 +37,9 @@ pub struct Args {
     /// What the network answers; `{}` is a network where nothing does.
     #[arg(long, value_name = "FILE")]
     probes: Option<PathBuf>,
+    /// What `[policy.config]` would hold, as a JSON file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Ask so many times, and print how long the answers took.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(REPEAT_MAX)))]
     repeat: Option<u32>,
@@ -102,6 +105,9 @@ fn prepare(args: &Args) -> Result<Prepared, String> {
     let folder =
         tempfile::tempdir().map_err(|error| format!("no temporary folder could be made: {error}"))?;
     let mut spec = policy::spec(&args.policy, folder.path()).map_err(|failure| failure.message)?;
+    if let Some(file) = &args.config {
+        spec.config = read(file)?;
+    }
     let deadline = args.deadline.unwrap_or(spec.deadline);
     spec.deadline = deadline;
     let now = probes.now.unwrap_or_else(wall_clock);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use dr_watchdog_sdk::sections;
 use dr_watchdog_sdk::sections::Role;
+use regex::Regex;
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -113,6 +114,8 @@ pub struct Arbiter {
     pub kind: Kind,
     /// Pinned host keys, `SHA256:…`.
     pub host_key: Vec<String>,
+    /// How the device is asked, where `kind` is `custom`.
+    pub custom: Option<Custom>,
 }
 
 /// `kind` of an arbiter: which command is asked and how its answer is read.
@@ -126,6 +129,28 @@ pub enum Kind {
     Linux,
     /// `netstat -an -p tcp`.
     Bsd,
+    /// The operator's own command and pattern.
+    Custom,
+}
+
+/// How a device of kind `custom` is asked, and how its answer is read.
+#[derive(Debug, Clone)]
+pub struct Custom {
+    /// `command`.
+    pub command: String,
+    /// `pattern`: a row of the answer; its group `from` is the address of the other end.
+    pub pattern: Regex,
+    /// `ignore`: the lines of the answer that are no rows.
+    pub ignore: Option<Regex>,
+}
+
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        let text = |regex: &Option<Regex>| regex.as_ref().map(|regex| regex.as_str().to_owned());
+        self.command == other.command
+            && self.pattern.as_str() == other.pattern.as_str()
+            && text(&self.ignore) == text(&other.ignore)
+    }
 }
 
 /// `[exclusion]`.
@@ -199,6 +224,8 @@ pub struct Policy {
     pub memory_bytes: u64,
     /// `[policy.config]`.
     pub config: Value,
+    /// `policy.grants`, `policy.sha256`, `[policy.sandbox]`.
+    pub terms: crate::policy::Terms,
     /// `[policy.script] user`.
     pub script_user: Option<String>,
     /// `[policy.script] env`.

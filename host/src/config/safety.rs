@@ -67,5 +67,6 @@ const fn kind(kind: Kind) -> &'static str {
         Kind::Junos => "junos",
         Kind::Linux => "linux",
         Kind::Bsd => "bsd",
+        Kind::Custom => "custom",
     }
 }

@@ -1,6 +1,7 @@
 //! Builds the rooms from the configuration.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::config::{self, Config, model};
 use crate::paths::Paths;
 use crate::peer::PeerError;
 use crate::peer::link::Link;
-use crate::policy::{self, Permissions, PolicySpec};
+use crate::policy::{self, Permissions, PolicySpec, Terms};
 use crate::probe::ping::{PingOutcome, Pinger};
 
 /// Reports of the arbiters that wait for the run loop: one sweep and one look of 1,000 arbiters, with room.
@@ -50,6 +51,7 @@ fn targets(config: &Config) -> Vec<Target> {
         private_key: arbiter.private_key.clone(),
         kind: arbiter.kind,
         host_key: arbiter.host_key.clone(),
+        custom: arbiter.custom.clone(),
     };
     config.arbiters.iter().map(target).collect()
 }
@@ -145,7 +147,6 @@ pub(super) fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, 
     };
     Ok(PolicySpec {
         engine: policy::engine_of(&path),
-        path,
         config: config.policy.config.clone(),
         deadline: config.policy.deadline,
         memory_bytes: config.policy.memory_bytes,
@@ -160,7 +161,21 @@ pub(super) fn policy_spec(config: &Config, paths: &Paths) -> Result<PolicySpec, 
         script_user: config.policy.script_user.clone(),
         script_secrets: config.policy.script_secrets,
         run_dir: paths.run_dir.clone(),
+        terms: Terms {
+            state_file: Some(paths.state_dir.join("policy-state").join(format!("{}.json", file_name(&path)))),
+            hidden: vec![paths.run_dir.clone(), paths.state_dir.clone(), folder(&paths.config_file)],
+            ..config.policy.terms.clone()
+        },
+        path,
     })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn folder(file: &Path) -> PathBuf {
+    file.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
 /// Puts a new configuration in force. Whatever did not change goes on undisturbed: a reload that touches a step
@@ -223,6 +238,7 @@ fn same_arbiters(old: &Config, new: &Config) -> bool {
     let same = |a: &model::Arbiter, b: &model::Arbiter| {
         (&a.name, &a.host, a.port, &a.username, a.kind, &a.host_key)
             == (&b.name, &b.host, b.port, &b.username, b.kind, &b.host_key)
+            && a.custom == b.custom
             && secret(&a.password) == secret(&b.password)
             && secret(&a.private_key) == secret(&b.private_key)
     };

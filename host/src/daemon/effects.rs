@@ -133,6 +133,10 @@ impl World {
             }
             Effect::Record(decision) => self.record(now, core, &decision),
             Effect::Notify(notice) => self.notify(now, core, &notice),
+            // The daemon runs in mode `verdict`; a core in that mode never asks for these.
+            Effect::Exclusion(request) => {
+                tracing::error!(?request, "asked for by a mode that this daemon does not run")
+            }
         }
         None
     }

@@ -119,6 +119,9 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         }
         Trigger::PolicyFailed => Some(Problem::warning(text, "try it with `policy eval` and see `history`")),
         Trigger::SettingsContradict => Some(Problem::critical(text, "correct the configuration and restart")),
+        Trigger::Exclusion => {
+            Some(Problem::warning(text, "see `health`; both sites must agree on what the exclusion rests on"))
+        }
         Trigger::BecameActive
         | Trigger::BecameStandby
         | Trigger::AutomaticFailoverDisabled

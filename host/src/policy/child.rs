@@ -9,7 +9,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 
 /// How long a killed process may take to be gone. One that is stuck in the kernel is left to it.
@@ -22,6 +22,8 @@ pub(super) struct Group {
     pid: Pid,
     pidfd: AsyncFd<OwnedFd>,
     status: Option<ExitStatus>,
+    /// A member that may have left the group, and forgotten whom it follows.
+    guest: Option<OwnedFd>,
 }
 
 impl Group {
@@ -34,13 +36,23 @@ impl Group {
             .ok_or_else(|| io::Error::other("the child has no process id"))
             .and_then(|pid| Ok((pid, watch(pidfd_open(pid, PidfdFlags::empty())?)?)));
         match watched {
-            Ok((pid, pidfd)) => Ok(Self { child, pid, pidfd, status: None }),
+            Ok((pid, pidfd)) => Ok(Self { child, pid, pidfd, status: None, guest: None }),
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
                 Err(error)
             }
         }
+    }
+
+    /// Counts the leader's child `pid` among the group whatever it does: it is the first process of a pid namespace,
+    /// and its end is the end of everything in there.
+    pub(super) fn adopt(&mut self, pid: i32) -> io::Result<()> {
+        let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("the guest has no process id"))?;
+        if pid != self.pid {
+            self.guest = Some(pidfd_open(pid, PidfdFlags::empty())?);
+        }
+        Ok(())
     }
 
     /// The leader's process id, which is the group's.
@@ -70,6 +82,10 @@ impl Group {
 
     /// Signals the whole group. A group that has ended already needs no signal.
     pub(super) fn signal(&self, signal: Signal) {
+        if let Some(guest) = &self.guest {
+            // One that has ended needs no signal, and there is no other error.
+            let _ = pidfd_send_signal(guest, signal);
+        }
         if self.status.is_none()
             && let Err(error) = kill_process_group(self.pid, signal)
             && error != rustix::io::Errno::SRCH

@@ -17,13 +17,17 @@ mod backoff;
 mod check;
 mod child;
 mod locate;
+pub mod pin;
 pub mod protocol;
 mod recorder;
 pub mod runner;
+pub mod schema;
 mod script;
 mod script_output;
 pub mod script_socket;
 mod script_start;
+mod state;
+pub mod terms;
 mod trust;
 mod wire;
 mod worker;
@@ -32,6 +36,7 @@ mod worker_log;
 pub use answers::{Answers, Network};
 pub use locate::{executable, find_default_plugin, use_executable};
 pub use runner::{Runner, Status};
+pub use terms::{Grant, Terms};
 
 /// What runs a policy; its file's ending decides (design 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +102,8 @@ pub struct PolicySpec {
     pub script_secrets: bool,
     /// Folder for the sockets of running scripts.
     pub run_dir: PathBuf,
+    /// What it is granted, pinned to, and kept.
+    pub terms: Terms,
 }
 
 /// One question to a policy.

@@ -48,6 +48,9 @@ pub struct Load {
     pub path: PathBuf,
     /// Its text, for Lua: the worker need not be able to read the file.
     pub source: Option<String>,
+    /// Sum that its file must have, for a plugin; a Lua policy's is checked before it is sent.
+    #[serde(default)]
+    pub sha256: Option<String>,
     /// `[policy.config]`.
     pub config: Value,
     /// Most memory of the guest.
@@ -96,12 +99,20 @@ impl<'a> Answer<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FromWorker {
+    /// The first message: the process that the guest will be in. It waits for its [`Load`].
+    Born {
+        /// Its number, as the watchdog sees it.
+        pid: i32,
+    },
     /// The policy is loaded.
     Hello {
         /// [`VERSION`].
         protocol: u32,
         /// What the policy says of itself.
         describe: Value,
+        /// Layers of the wall that this system refused.
+        #[serde(default)]
+        missing: Vec<String>,
     },
     /// A host call; the worker waits for its answer.
     Call {

@@ -1,17 +1,22 @@
 //! Performs the host calls of one evaluation, within limits, with a record of each.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use dr_watchdog_sdk::HostError;
 use dr_watchdog_sdk::host::method;
 use serde_json::Value;
 
+use super::state::State;
+use super::terms::{Grant, line_for};
 use super::{CallRecord, HostCalls};
 
 /// Host calls of one evaluation; a policy that needs more is in a loop.
 const CALLS_MAX: usize = 1_000;
 /// Log lines of one evaluation.
 const LOG_LINES_MAX: usize = 200;
+/// Writes of the policy's state in one evaluation: each of them waits for the disk.
+const PUTS_MAX: usize = 16;
 /// Characters of one log line.
 const LOG_CHARS_MAX: usize = 2_000;
 
@@ -19,6 +24,9 @@ const LOG_CHARS_MAX: usize = 2_000;
 pub(super) struct Recorder<'a> {
     policy: &'a str,
     calls: &'a dyn HostCalls,
+    granted: &'a BTreeSet<Grant>,
+    state: &'a State,
+    puts: Cell<usize>,
     records: RefCell<Vec<CallRecord>>,
     performed: Cell<usize>,
     log_lines: Cell<usize>,
@@ -26,10 +34,18 @@ pub(super) struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     /// Nothing asked yet.
-    pub(super) fn new(policy: &'a str, calls: &'a dyn HostCalls) -> Self {
+    pub(super) fn new(
+        policy: &'a str,
+        calls: &'a dyn HostCalls,
+        granted: &'a BTreeSet<Grant>,
+        state: &'a State,
+    ) -> Self {
         Self {
             policy,
             calls,
+            granted,
+            state,
+            puts: Cell::default(),
             records: RefCell::default(),
             performed: Cell::default(),
             log_lines: Cell::default(),
@@ -49,7 +65,26 @@ impl<'a> Recorder<'a> {
             )));
         }
         self.performed.set(self.performed.get() + 1);
-        if name == method::LOG { self.log(request) } else { self.calls.call(name, request).await }
+        if let Some(needed) = Grant::of_call(name)
+            && !self.granted.contains(&needed)
+        {
+            let line = line_for(&[needed.word().to_owned()], self.granted).unwrap_or_default();
+            return Err(HostError::Denied(format!("the call \"{name}\" is not granted; write {line}")));
+        }
+        match name {
+            method::LOG => self.log(request),
+            method::STATE_GET => self.state.get(),
+            method::STATE_PUT => {
+                self.puts.set(self.puts.get() + 1);
+                if self.puts.get() > PUTS_MAX {
+                    return Err(HostError::Denied(format!(
+                        "an evaluation may put its state {PUTS_MAX} times, not more"
+                    )));
+                }
+                self.state.put(request).await
+            }
+            _ => self.calls.call(name, request).await,
+        }
     }
 
     /// Remembers a call. Sections are not repeated: a decision's record holds them already.

@@ -1,5 +1,6 @@
 //! Runs one loaded policy: asks, checks the answer, turns every failure into a verdict of `nothing`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dr_watchdog_sdk::verdict::{Verdict, VerdictState};
@@ -10,6 +11,8 @@ use tokio::time::Instant;
 use super::check::check;
 use super::recorder::Recorder;
 use super::script::Script;
+use super::state;
+use super::terms::{Grant, line_for};
 use super::worker::Worker;
 use super::{Engine, Failure, HostCalls, Outcome, PolicySpec, Question, trust};
 
@@ -25,6 +28,8 @@ pub struct Runner {
     warnings: Vec<String>,
     inside: Inside,
     last_failure: Option<Failure>,
+    granted: BTreeSet<Grant>,
+    state: state::State,
 }
 
 #[derive(Debug)]
@@ -71,8 +76,10 @@ impl Runner {
     /// # Errors
     /// When it cannot be loaded; the failure says why and what to do.
     pub async fn load(spec: PolicySpec) -> Result<Self, Failure> {
-        let warnings = trust::check(&spec.path, spec.permissions)?;
+        let mut warnings = trust::check(&spec.path, spec.permissions)?;
         let (engine, file) = (spec.engine, file_name(&spec));
+        let granted = spec.terms.granted(engine);
+        let state = state::State::new(spec.terms.state_file.clone());
         let (inside, describe) = match engine {
             Engine::Lua | Engine::Native => {
                 let worker = Worker::start(spec).await?;
@@ -83,7 +90,17 @@ impl Runner {
         };
         let text = |key: &str| describe.get(key).and_then(Value::as_str).map(str::to_owned);
         let name = if engine == Engine::Native { text("name").unwrap_or(file) } else { file };
-        Ok(Self { engine, name, version: text("version"), warnings, inside, last_failure: None })
+        let asked: Vec<String> = describe
+            .get("capabilities")
+            .and_then(|asked| serde_json::from_value(asked.clone()).ok())
+            .unwrap_or_default();
+        if let Some(line) = line_for(&asked, &granted) {
+            warnings.push(format!(
+                "{name} asks for what it is not granted; its vendor means you to write {line}"
+            ));
+        }
+        let version = text("version");
+        Ok(Self { engine, name, version, warnings, inside, last_failure: None, granted, state })
     }
 
     /// Cuts a script's own network: nothing but the host calls answers it. Where the system forbids that, each
@@ -132,7 +149,7 @@ impl Runner {
     pub async fn evaluate(&mut self, question: Question, calls: &dyn HostCalls) -> Outcome {
         let begun = Instant::now();
         let deadline = begun + Duration::from_millis(question.context.deadline_ms);
-        let recorder = Recorder::new(&self.name, calls);
+        let recorder = Recorder::new(&self.name, calls, &self.granted, &self.state);
         let mut warnings = Vec::new();
         let raw = match &mut self.inside {
             Inside::Worker(worker) => worker.evaluate(&question, &recorder, deadline).await,

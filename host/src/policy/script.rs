@@ -17,7 +17,7 @@ use super::recorder::{Recorder, log_line};
 use super::script_output::take_apart;
 use super::script_socket::Server;
 use super::script_start::{self, Started, User};
-use super::{Failure, FailureKind, PolicySpec, Question, trust};
+use super::{Failure, FailureKind, PolicySpec, Question, pin, trust};
 
 /// Bytes of standard output, and of standard error, that are read.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
@@ -42,6 +42,9 @@ impl Script {
     /// Checks that it can be run at all.
     pub(super) fn load(spec: PolicySpec) -> Result<Self, Failure> {
         is_runnable(&spec.path)?;
+        if let Some(expected) = &spec.terms.sha256 {
+            pin::check_file(&spec.path, &spec.path, expected)?;
+        }
         let user = spec.script_user.as_deref().map(User::find).transpose()?;
         let folder = script_start::folder(&spec.run_dir, user.as_ref())?;
         Ok(Self { spec, user, folder, is_network_cut: false })
@@ -62,6 +65,9 @@ impl Script {
     ) -> Result<Value, Failure> {
         warnings.extend(trust::check(&self.spec.path, self.spec.permissions)?);
         is_runnable(&self.spec.path)?;
+        if let Some(expected) = &self.spec.terms.sha256 {
+            pin::check_file(&self.spec.path, &self.spec.path, expected)?;
+        }
         let secrets = self.spec.script_secrets.then_some(&question.sections_with_secrets);
         let socket = script_start::listen(self.folder.path(), self.user.as_ref())?;
         let mut started =

@@ -18,7 +18,7 @@ use super::recorder::Recorder;
 use super::runner::State;
 use super::wire::Wire;
 use super::worker_log::capture;
-use super::{Engine, Failure, FailureKind, PolicySpec, Question, locate, trust};
+use super::{Engine, Failure, FailureKind, Grant, PolicySpec, Question, locate, pin, trust};
 use crate::frames::FrameError;
 
 /// Time a guest has to obey its cancellation.
@@ -42,6 +42,9 @@ pub(super) struct Worker {
     starts: u64,
 }
 
+/// What a policy says of itself, with the layers of its wall that the system refused.
+type Loaded = (Value, Vec<String>);
+
 /// A running worker.
 #[derive(Debug)]
 struct Process {
@@ -64,6 +67,7 @@ impl Worker {
             engine: spec.engine,
             path: spec.path.clone(),
             source,
+            sha256: spec.terms.sha256.clone(),
             config: spec.config.clone(),
             memory_bytes: spec.memory_bytes,
             deadline_ms: u64::try_from(spec.deadline.as_millis()).unwrap_or(u64::MAX),
@@ -155,7 +159,7 @@ impl Worker {
             trust::check(&self.spec.path, self.spec.permissions)?;
         }
         let name = self.spec.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut process = Process::start(&name).map_err(|error| {
+        let mut process = Process::start(&name, &self.spec).map_err(|error| {
             let message = format!(
                 "the worker of the policy {} could not be started: {error}",
                 self.spec.path.display()
@@ -165,8 +169,16 @@ impl Worker {
         self.starts += 1;
         let path = self.spec.path.display();
         match timeout_at(deadline, process.load(&self.load)).await {
-            Ok(Ok(Ok(describe))) => {
+            Ok(Ok(Ok((describe, missing)))) => {
                 self.describe = describe;
+                // A system that refuses a layer refuses it to every start.
+                if self.starts == 1 && !missing.is_empty() {
+                    let (policy, missing) = (&name, missing.join(", "));
+                    tracing::warn!(
+                        policy,
+                        "this system refuses the policy's wall: {missing}; the other layers stand (run the watchdog as root, or allow user namespaces)"
+                    );
+                }
                 self.running = Some(process);
                 Ok(())
             }
@@ -238,13 +250,25 @@ impl Worker {
 impl Process {
     /// The frames run over the worker's standard input, cancellations come in at its standard output: the only
     /// descriptors that a child is given without unsafe code. The worker moves both out of its guest's reach.
-    fn start(policy: &str) -> io::Result<Self> {
+    fn start(policy: &str, spec: &PolicySpec) -> io::Result<Self> {
         let (ours, theirs) = StdStream::pair()?;
         let (cancel, cancelled) = StdStream::pair()?;
         let (log, stderr) = io::pipe()?;
         let mut command = Command::new(locate::executable());
+        command.arg("worker");
+        if spec.engine == Engine::Native {
+            command.arg("--file").arg(&spec.path);
+        }
+        if let Some(uid) = spec.terms.uid {
+            command.arg(format!("--uid={uid}"));
+        }
+        if spec.terms.granted(spec.engine).contains(&Grant::Network) {
+            command.arg("--network");
+        }
+        for folder in &spec.terms.hidden {
+            command.arg("--hide").arg(folder);
+        }
         command
-            .arg("worker")
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(OwnedFd::from(cancelled)))
@@ -260,11 +284,15 @@ impl Process {
         Ok(Self { group, wire: Wire::new(UnixStream::from_std(ours)?), cancel, owes_answer: false })
     }
 
-    async fn load(&mut self, load: &Load) -> Result<Result<Value, Failure>, FrameError> {
+    async fn load(&mut self, load: &Load) -> Result<Result<Loaded, Failure>, FrameError> {
+        match self.wire.receive().await? {
+            FromWorker::Born { pid } => self.group.adopt(pid)?,
+            other => return Err(unexpected(&other)),
+        }
         self.wire.queue(&ToWorker::Load(Cow::Borrowed(load)))?;
         self.wire.flush().await?;
         match self.wire.receive().await? {
-            FromWorker::Hello { protocol: VERSION, describe } => Ok(Ok(describe)),
+            FromWorker::Hello { protocol: VERSION, describe, missing } => Ok(Ok((describe, missing))),
             FromWorker::Hello { protocol, .. } => {
                 let message =
                     format!("the worker speaks version {protocol}, this watchdog version {VERSION}");
@@ -297,7 +325,9 @@ impl Process {
                 }
                 FromWorker::Verdict(verdict) => return Ok(Ok(verdict)),
                 FromWorker::Failed(failure) => return Ok(Err(failure)),
-                other @ FromWorker::Hello { .. } => return Err(unexpected(&other)),
+                other @ (FromWorker::Born { .. } | FromWorker::Hello { .. }) => {
+                    return Err(unexpected(&other));
+                }
             }
         }
     }
@@ -316,7 +346,9 @@ impl Process {
                 FromWorker::Call { .. } => self.owes_answer = true,
                 FromWorker::Verdict(_) => return Ok(None),
                 FromWorker::Failed(failure) => return Ok(Some(failure)),
-                other @ FromWorker::Hello { .. } => return Err(unexpected(&other)),
+                other @ (FromWorker::Born { .. } | FromWorker::Hello { .. }) => {
+                    return Err(unexpected(&other));
+                }
             }
         }
     }
@@ -351,6 +383,9 @@ fn read_source(spec: &PolicySpec) -> Result<String, Failure> {
         return Err(failed(format!("it has {length} bytes, more than {SOURCE_BYTES_MAX}")));
     }
     let bytes = std::fs::read(&spec.path).map_err(|error| failed(error.to_string()))?;
+    if let Some(expected) = &spec.terms.sha256 {
+        pin::check(&spec.path, &bytes, expected)?;
+    }
     String::from_utf8(bytes).map_err(|_| {
         failed("it is not UTF-8 text".to_owned())
             .with_hint("a Lua policy is source text; compiled chunks are not run")

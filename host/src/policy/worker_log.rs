@@ -12,15 +12,23 @@ use super::recorder::log_line;
 const LINES_MAX: u32 = 100;
 /// Time for which lines are counted.
 const WINDOW: Duration = Duration::from_secs(10);
+/// Bytes within one [`WINDOW`]; more are thrown away unread: a guest that prints a gigabyte costs no time to look at.
+const BYTES_MAX: u64 = 1 << 20;
+/// Bytes of one read.
+const CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of one line; a longer one is cut into several.
 const LINE_BYTES_MAX: usize = 2 << 10;
 
 /// Logs every line until the guest's last process has closed the pipe.
 pub(super) async fn capture(policy: String, mut from: Receiver) {
     let mut line = Vec::new();
-    let mut chunk = [0; LINE_BYTES_MAX];
-    let mut rate = Rate { since: Instant::now(), lines: 0 };
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut rate = Rate { since: Instant::now(), lines: 0, bytes: 0 };
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        if rate.is_spent(&policy, count as u64) {
+            line.clear();
+            continue;
+        }
         for byte in &chunk[..count] {
             if *byte != b'\n' {
                 line.push(*byte);
@@ -40,13 +48,20 @@ pub(super) async fn capture(policy: String, mut from: Receiver) {
 struct Rate {
     since: Instant,
     lines: u32,
+    bytes: u64,
 }
 
 impl Rate {
-    fn log(&mut self, policy: &str, line: &[u8]) {
+    /// Counts what was read; whether it is too much to look at.
+    fn is_spent(&mut self, policy: &str, bytes: u64) -> bool {
         if self.since.elapsed() >= WINDOW {
             self.turn(policy);
         }
+        self.bytes += bytes;
+        self.bytes > BYTES_MAX
+    }
+
+    fn log(&mut self, policy: &str, line: &[u8]) {
         self.lines = self.lines.saturating_add(1);
         if self.lines <= LINES_MAX {
             log_line(policy, "warn", &String::from_utf8_lossy(line));
@@ -58,6 +73,10 @@ impl Rate {
         if dropped > 0 {
             tracing::warn!(policy, "the policy wrote {dropped} more lines, which were dropped");
         }
-        *self = Self { since: Instant::now(), lines: 0 };
+        if self.bytes > BYTES_MAX {
+            let bytes = self.bytes;
+            tracing::warn!(policy, "the policy wrote {bytes} bytes; what is beyond {BYTES_MAX} was dropped");
+        }
+        *self = Self { since: Instant::now(), lines: 0, bytes: 0 };
     }
 }

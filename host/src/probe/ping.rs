@@ -4,13 +4,14 @@
 //! without a word, so a living host counts as dead. The buffer is raised, what was granted is read back, and no
 //! more echoes are outstanding than it holds.
 
+mod notes;
 mod socket;
+mod sweep;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
@@ -19,6 +20,10 @@ use tokio::net::UdpSocket;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+use notes::Notes;
+pub use sweep::Manner;
+use sweep::Sweeper;
 
 /// What one queued reply takes of the receive buffer: the kernel counts the memory of a packet, not its 84 bytes,
 /// and some network cards put each packet into half a page.
@@ -126,6 +131,38 @@ impl Pinger {
         let source = self.shared.source.filter(|source| source.is_ipv4() == is_ipv4);
         let cell = if is_ipv4 { &self.shared.v4 } else { &self.shared.v6 };
         cell.get_or_try_init(async || Family::open(is_ipv4, source)).await
+    }
+
+    /// Asks every host in one sweep; `found` hears of each by its position, as soon as it is known.
+    ///
+    /// # Errors
+    /// When no datagram socket can be had: some systems grant a raw one only, and single pings use that.
+    pub async fn sweep(
+        &self,
+        hosts: &[IpAddr],
+        manner: Manner,
+        found: impl Fn(usize, PingOutcome),
+    ) -> Result<(), PingError> {
+        let family = |is_ipv4: bool| -> Result<_, PingError> {
+            let (positions, addresses): (Vec<usize>, Vec<IpAddr>) =
+                hosts.iter().copied().enumerate().filter(|(_, host)| host.is_ipv4() == is_ipv4).unzip();
+            if positions.is_empty() {
+                return Ok(None);
+            }
+            let source = self.shared.source.filter(|source| source.is_ipv4() == is_ipv4);
+            let sweeper = Sweeper::open(is_ipv4, source)?;
+            Ok(Some((sweeper, positions, addresses)))
+        };
+        let run = async |part: Option<(Sweeper, Vec<usize>, Vec<IpAddr>)>| {
+            if let Some((sweeper, positions, addresses)) = part {
+                let capacity = sweeper.capacity();
+                tracing::trace!(capacity, hosts = addresses.len(), "a sweep begins");
+                sweeper.run(&addresses, manner, |at, outcome| found(positions[at], outcome)).await;
+            }
+        };
+        let (v4, v6) = (family(true)?, family(false)?);
+        tokio::join!(run(v4), run(v6));
+        Ok(())
     }
 
     /// How many echoes may be outstanding at once, as far as this family's socket is open.
@@ -268,108 +305,5 @@ fn drain_errors(socket: &UdpSocket, notes: &Notes) {
     }
 }
 
-/// An outstanding echo: whom it is for, and its sequence number.
-type Echo = (IpAddr, u16);
-
-/// What was reported about the outstanding echoes.
-#[derive(Debug, Clone, Default)]
-struct Notes(Arc<Mutex<HashMap<Echo, Option<String>>>>);
-
-impl Notes {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Echo, Option<String>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A place for the time of an echo; it is given back however the echo ends.
-    fn take_place(&self, to: IpAddr, sequence: u16) -> Note<'_> {
-        self.lock().insert((to, sequence), None);
-        Note { notes: self, of: (to, sequence) }
-    }
-
-    fn write(&self, reported: socket::Reported) {
-        if let Some(note) = self.lock().get_mut(&(reported.to, reported.sequence)) {
-            *note = Some(reported.what);
-        }
-    }
-}
-
-struct Note<'a> {
-    notes: &'a Notes,
-    of: Echo,
-}
-
-impl Note<'_> {
-    fn said(&self) -> Option<String> {
-        self.notes.lock().get(&self.of).cloned().flatten()
-    }
-}
-
-impl Drop for Note<'_> {
-    fn drop(&mut self) {
-        self.notes.lock().remove(&self.of);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use tokio::task::JoinSet;
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[tokio::test]
-    async fn a_thousand_living_hosts_are_all_found_alive() {
-        let pinger = Pinger::open(None).await.unwrap();
-        let mut running = JoinSet::new();
-        for index in 0..1_000_u16 {
-            let [high, low] = index.to_be_bytes();
-            let pinger = pinger.clone();
-            running.spawn(async move { pinger.ping(IpAddr::from([127, 1, high, low]), 5 * SECOND).await });
-        }
-        let outcomes = running.join_all().await;
-        let lost = outcomes.iter().filter(|outcome| !matches!(outcome, PingOutcome::Answered { .. })).count();
-        assert_eq!(lost, 0);
-        assert!(pinger.shared.v4.get().unwrap().notes.lock().is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_this_machine_cannot_send_is_told_apart_from_a_time_out() {
-        let pinger = Pinger::open(None).await.unwrap();
-        // No machine may send an echo to a broadcast address without asking for that.
-        let outcome = pinger.ping(IpAddr::from([255, 255, 255, 255]), SECOND).await;
-        assert!(
-            matches!(&outcome, PingOutcome::Failed(why) if why.contains("could not be sent")),
-            "{outcome:?}"
-        );
-        assert!(matches!(
-            pinger.ping(IpAddr::from([127, 0, 0, 1]), SECOND).await,
-            PingOutcome::Answered { .. }
-        ));
-    }
-
-    #[tokio::test]
-    async fn echoes_leave_from_the_given_address_or_not_at_all() {
-        let pinger = Pinger::open(Some(IpAddr::from([127, 0, 0, 9]))).await.unwrap();
-        let outcome = pinger.ping(IpAddr::from([127, 0, 0, 1]), SECOND).await;
-        assert!(matches!(outcome, PingOutcome::Answered { .. }), "{outcome:?}");
-        let error = Pinger::open(Some(IpAddr::from([192, 0, 2, 9]))).await.unwrap_err();
-        assert!(matches!(error, PingError::Source(..)), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_busy_program_does_not_take_a_reply_for_lost() {
-        let pinger = Pinger::open(None).await.unwrap();
-        let waiting = {
-            let pinger = pinger.clone();
-            tokio::spawn(async move { pinger.ping(IpAddr::from([127, 0, 0, 1]), SECOND / 20).await })
-        };
-        tokio::task::yield_now().await;
-        // This thread is the whole runtime, so nobody reads the reply before the timeout is long over.
-        let begun = std::time::Instant::now();
-        while begun.elapsed() < SECOND / 5 {
-            std::hint::spin_loop();
-        }
-        assert!(matches!(waiting.await.unwrap(), PingOutcome::Answered { .. }));
-    }
-}
+mod tests;

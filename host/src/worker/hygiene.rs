@@ -3,12 +3,18 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
+use nix::mount::{MsFlags, mount};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
+};
 
 /// Open files of a guest.
 const FILES_MAX: u64 = 256;
+/// Processes and threads of a guest.
+const PROCESSES_MAX: u64 = 64;
 /// Address space beside the guest's own memory: what a thread's stack and its allocator reserve, never touch.
 const RESERVED_BYTES: u64 = 192 << 20;
 /// Where the worker's own descriptors are moved to, beyond the three standard ones.
@@ -29,10 +35,55 @@ fn gave_up<T>(what: &'static str, result: Result<T, impl Into<io::Error>>) -> Re
 /// No process outlives the watchdog that started it; none gains privileges by running a program; none leaves its
 /// memory in a file.
 pub(super) fn shed() -> Result<(), HygieneError> {
-    gave_up("the parent-death signal", prctl::set_pdeathsig(Signal::SIGKILL))?;
+    follow()?;
     gave_up("no_new_privs", prctl::set_no_new_privs())?;
     gave_up("the limit of core files", setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
     gave_up("the limit of open files", setrlimit(Resource::RLIMIT_NOFILE, FILES_MAX, FILES_MAX))
+}
+
+/// Dies with whoever started this process. The kernel forgets it whenever the process becomes somebody else.
+pub(super) fn follow() -> Result<(), HygieneError> {
+    gave_up("the parent-death signal", prctl::set_pdeathsig(Signal::SIGKILL))
+}
+
+/// Becomes this user, for good, with no group and no privilege of the old one.
+pub(super) fn become_user(uid: u32) -> Result<(), HygieneError> {
+    let (user, group) = (nix::unistd::Uid::from_raw(uid), nix::unistd::Gid::from_raw(uid));
+    gave_up("the groups", nix::unistd::setgroups(&[]))?;
+    gave_up("the guest's group", nix::unistd::setresgid(group, group, group))?;
+    gave_up("the guest's user", nix::unistd::setresuid(user, user, user))
+}
+
+/// Lets the inner half of the worker mount although it is started as nobody. Only inside a user namespace.
+pub(super) fn pass_on_mounting() -> Result<(), HygieneError> {
+    let what = "the right to mount";
+    let mut own = gave_up(what, capabilities(None))?;
+    own.inheritable |= CapabilitySet::SYS_ADMIN;
+    gave_up(what, set_capabilities(None, own))?;
+    gave_up(what, configure_capability_in_ambient_set(CapabilitySet::SYS_ADMIN, true))
+}
+
+/// A list of processes in which this process finds none but its own.
+pub(super) fn mount_processes() -> Result<(), HygieneError> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    gave_up("a list of processes of its own", mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>))
+}
+
+/// Gives up every privilege that is left. Without any there is nothing to give up.
+pub(super) fn drop_privileges() -> Result<(), HygieneError> {
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    gave_up("the privileges", set_capabilities(None, none))
+}
+
+/// A guest starts no more than a few processes or threads. Only for a user that is nobody else.
+pub(super) fn limit_processes() -> Result<(), HygieneError> {
+    gave_up("the limit of processes", setrlimit(Resource::RLIMIT_NPROC, PROCESSES_MAX, PROCESSES_MAX))
+}
+
+/// A guest fills no disk.
+pub(super) fn limit_files() -> Result<(), HygieneError> {
+    gave_up("the limit of file sizes", setrlimit(Resource::RLIMIT_FSIZE, 0, 0))
 }
 
 /// Names the process: started through `/proc/self/exe` it would be called "exe".
@@ -71,7 +122,7 @@ pub(super) fn close_others(kept: &[RawFd]) -> Result<(), HygieneError> {
 
 /// Takes the frames from standard input and the cancellations from standard output, then gives the guest harmless
 /// ones: it reads nothing, and what it prints is log.
-pub(super) fn take_channels() -> Result<(OwnedFd, OwnedFd), HygieneError> {
+pub(super) fn take_channels(file: Option<RawFd>) -> Result<(OwnedFd, OwnedFd), HygieneError> {
     let take = |from: &dyn AsFd| rustix::io::fcntl_dupfd_cloexec(from.as_fd(), FIRST_OWN_DESCRIPTOR);
     let frames = gave_up("the frames", take(&io::stdin()))?;
     let cancel = gave_up("the cancellations", take(&io::stdout()))?;
@@ -79,6 +130,8 @@ pub(super) fn take_channels() -> Result<(OwnedFd, OwnedFd), HygieneError> {
     gave_up("standard input", rustix::stdio::dup2_stdin(&nothing))?;
     gave_up("standard output", rustix::stdio::dup2_stdout(io::stderr()))?;
     drop(nothing);
-    close_others(&[frames.as_raw_fd(), cancel.as_raw_fd()])?;
+    let mut kept = vec![frames.as_raw_fd(), cancel.as_raw_fd()];
+    kept.extend(file);
+    close_others(&kept)?;
     Ok((frames, cancel))
 }

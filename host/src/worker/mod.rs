@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::policy::Failure;
 
+mod gate;
 mod host;
 mod hygiene;
 mod launch;
@@ -50,12 +51,43 @@ pub struct Args {
     /// Become it in an empty network namespace.
     #[arg(long, requires = "script")]
     cut_network: bool,
+    /// Hand the guest this file by its descriptor.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Run the guest as this user id, where this process may become another user.
+    #[arg(long)]
+    uid: Option<u32>,
+    /// Leave the guest the machine's network.
+    #[arg(long)]
+    network: bool,
+    /// Close this folder to the guest.
+    #[arg(long, value_name = "DIR")]
+    hide: Vec<PathBuf>,
+    /// Serve here, in the namespaces that were made for it.
+    #[arg(long, conflicts_with_all = ["script", "file", "hide"])]
+    inside: bool,
+    /// The descriptor that the guest's file is open at.
+    #[arg(long, requires = "inside")]
+    descriptor: Option<i32>,
+    /// No process but the guest's has this user.
+    #[arg(long, requires = "inside")]
+    alone: bool,
+    /// The mounts are the guest's own.
+    #[arg(long, requires = "inside")]
+    mounts: bool,
+    /// A layer of the wall that this system refused.
+    #[arg(long, value_name = "TEXT", requires = "inside")]
+    missing: Vec<String>,
 }
 
 /// Runs the worker.
 pub fn run(args: Args) -> ExitCode {
-    match args.script {
-        Some(script) => launch::become_script(&script, args.user.as_deref(), args.cut_network),
-        None => serve::serve(),
+    if let Some(script) = &args.script {
+        return launch::become_script(script, args.user.as_deref(), args.cut_network);
     }
+    if rustix::termios::isatty(std::io::stdin()) {
+        eprintln!("dr-watchdog worker: the watchdog starts this command itself, to run one policy in it");
+        return ExitCode::FAILURE;
+    }
+    if args.inside { serve::serve(serve::Inside::of(args)) } else { gate::enter(&args) }
 }

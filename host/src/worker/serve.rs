@@ -1,6 +1,7 @@
 //! The worker's life: give up what a guest must not have, load the policy, answer questions until the watchdog goes.
 
 use std::io::Read;
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use super::host::{Asked, Cancellations, Connection};
 use super::hygiene::{self, HygieneError};
-use super::{Guest, lua, native, wall};
+use super::{Args, Guest, lua, native, wall};
 use crate::frames::FrameError;
 use crate::policy::protocol::{CANCEL_BYTES, FromWorker, Load, ToWorker, VERSION};
 use crate::policy::{Engine, Failure, FailureKind};
@@ -26,13 +27,48 @@ enum WorkerError {
     OutOfTurn,
 }
 
-/// Serves until the watchdog closes the connection.
-pub(super) fn serve() -> ExitCode {
-    if rustix::termios::isatty(std::io::stdin()) {
-        eprintln!("dr-watchdog worker: the watchdog starts this command itself, to run one policy in it");
-        return ExitCode::FAILURE;
+/// What the outer half of the worker hands to the inner one.
+#[derive(Debug, Default)]
+pub(super) struct Inside {
+    /// The descriptor of the guest's file.
+    pub(super) file: Option<RawFd>,
+    /// The user that the guest becomes.
+    pub(super) uid: Option<u32>,
+    /// Whether that user is nobody else.
+    pub(super) is_alone: bool,
+    /// Whether its mounts are its own, so that it may have a /proc of its own.
+    pub(super) has_mounts: bool,
+    /// The layers of the wall that this system refused.
+    pub(super) missing: Vec<String>,
+}
+
+impl Inside {
+    /// As the command line has it.
+    pub(super) fn of(args: Args) -> Self {
+        Self {
+            file: args.descriptor,
+            uid: args.uid,
+            is_alone: args.alone,
+            has_mounts: args.mounts,
+            missing: args.missing,
+        }
     }
-    match work() {
+
+    /// The command line that says so.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["--inside".to_owned()];
+        arguments.extend(self.file.map(|file| format!("--descriptor={file}")));
+        arguments.extend(self.uid.map(|uid| format!("--uid={uid}")));
+        arguments.extend(self.is_alone.then(|| "--alone".to_owned()));
+        arguments.extend(self.has_mounts.then(|| "--mounts".to_owned()));
+        arguments.extend(self.missing.iter().map(|missing| format!("--missing={missing}")));
+        arguments
+    }
+}
+
+/// Serves until the watchdog closes the connection.
+pub(super) fn serve(inside: Inside) -> ExitCode {
+    match work(inside) {
         Ok(()) | Err(WorkerError::Frames(FrameError::Closed)) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -41,11 +77,11 @@ pub(super) fn serve() -> ExitCode {
     }
 }
 
-fn work() -> Result<(), WorkerError> {
+fn work(mut inside: Inside) -> Result<(), WorkerError> {
     hygiene::name()?;
     hygiene::shed()?;
-    hygiene::hide()?;
-    let (frames, cancel) = hygiene::take_channels()?;
+    let (frames, cancel) = hygiene::take_channels(inside.file)?;
+    wall::raise(&mut inside)?;
     let connection = Connection::new(UnixStream::from(frames));
     let cancellations = Arc::new(Cancellations::default());
     let watched = Arc::clone(&cancellations);
@@ -53,12 +89,13 @@ fn work() -> Result<(), WorkerError> {
         .name("cancel".to_owned())
         .spawn(move || watch(UnixStream::from(cancel), &watched))?;
     let ToWorker::Load(order) = connection.receive()? else { return Err(WorkerError::OutOfTurn) };
-    wall::raise(&order)?;
-    let mut guest = match load(&order) {
+    wall::limit(&order)?;
+    let mut guest = match load(&order, &inside) {
         Ok(guest) => guest,
         Err(failure) => return Ok(connection.send(&FromWorker::Failed(failure))?),
     };
-    connection.send(&FromWorker::Hello { protocol: VERSION, describe: guest.describe() })?;
+    let missing = inside.missing.clone();
+    connection.send(&FromWorker::Hello { protocol: VERSION, describe: guest.describe(), missing })?;
     loop {
         let ToWorker::Ask { id, context } = connection.receive()? else { return Err(WorkerError::OutOfTurn) };
         let sections = connection.receive_bytes()?;
@@ -79,7 +116,7 @@ fn work() -> Result<(), WorkerError> {
     }
 }
 
-fn load(order: &Load) -> Result<Box<dyn Guest>, Failure> {
+fn load(order: &Load, inside: &Inside) -> Result<Box<dyn Guest>, Failure> {
     if order.protocol != VERSION {
         let message = format!("the watchdog speaks version {}, its worker version {VERSION}", order.protocol);
         return Err(Failure::new(FailureKind::Load, message)
@@ -94,7 +131,10 @@ fn load(order: &Load) -> Result<Box<dyn Guest>, Failure> {
             };
             Ok(Box::new(lua::LuaGuest::load(&name, source, &order.config, limits)?))
         }
-        (Engine::Native, _) => native::load(&order.path, &order.config),
+        (Engine::Native, _) => {
+            let file = native::PluginFile { path: &order.path, descriptor: inside.file };
+            native::load(file, order.sha256.as_deref(), &order.config)
+        }
         (Engine::Lua | Engine::Script, _) => {
             let message = format!("{} is no policy for a worker", order.path.display());
             Err(Failure::new(FailureKind::Load, message))

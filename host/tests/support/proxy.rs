@@ -39,6 +39,28 @@ impl Proxy {
     }
 }
 
+/// A relay that closes each connection after so many bytes from the server; where it listens.
+pub(crate) async fn closing_after(to: SocketAddr, bytes: u64) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let Ok(mut server) = TcpStream::connect(to).await else { return };
+                let (from_client, mut to_client) = client.split();
+                let (from_server, mut to_server) = server.split();
+                let mut from_client = from_client;
+                let mut from_server = tokio::io::AsyncReadExt::take(from_server, bytes);
+                tokio::select! {
+                    _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+                    _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
+                }
+            });
+        }
+    });
+    address
+}
+
 async fn relay(mut client: TcpStream, to: SocketAddr, mut whole: watch::Receiver<bool>) {
     if *whole.borrow()
         && let Ok(mut server) = TcpStream::connect(to).await

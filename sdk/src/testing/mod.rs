@@ -46,6 +46,8 @@ pub struct ScriptedHost {
     pub tcp: BTreeMap<String, TcpAnswer>,
     /// What a command answers at an arbiter, by arbiter, then command.
     pub ssh: BTreeMap<String, BTreeMap<String, SshAnswer>>,
+    /// What the policy put last.
+    pub state: RefCell<Value>,
     /// The instant of the evaluation.
     pub now: Utc,
     /// Milliseconds left until the deadline.
@@ -186,6 +188,13 @@ impl Host for ScriptedHost {
             method::TCP => self.tcp(request),
             method::NOW => to_value(&self.now),
             method::REMAINING_MS => Ok(json!(self.remaining_ms.get())),
+            method::STATE_GET => Ok(self.state.borrow().clone()),
+            method::STATE_PUT => {
+                let value = request.get("value").cloned();
+                *self.state.borrow_mut() =
+                    value.ok_or_else(|| HostError::BadRequest("the call needs a \"value\"".to_owned()))?;
+                Ok(Value::Null)
+            }
             method::LOG => {
                 self.log(Level::Info, word(request, "text")?);
                 Ok(Value::Null)

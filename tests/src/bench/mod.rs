@@ -4,6 +4,7 @@ pub mod decision;
 pub mod idle;
 pub mod policies;
 pub mod size;
+pub mod sweep;
 
 /// The middle of some figures.
 ///

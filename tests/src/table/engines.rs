@@ -122,6 +122,7 @@ impl Loaded {
             script_user: None,
             script_secrets: false,
             run_dir: run_dir.to_owned(),
+            terms: Default::default(),
         };
         let runner = Runner::load(spec).await.map_err(|failure| failure.to_string())?;
         Ok(Self { runner })

@@ -10,6 +10,8 @@ use crate::arbiters::View;
 use crate::automatic::Automatic;
 use crate::durable::{Durable, DurablePlan, Found, Purpose};
 use crate::effect::{PlanKind, Trigger};
+use crate::exclusion::fact::GuardFound;
+use crate::exclusion::state::State;
 use crate::heartbeat::Rounds;
 use crate::settings::{Mode, Settings};
 use crate::time::Now;
@@ -18,8 +20,25 @@ use crate::transitions::{Cause, Phase};
 impl Watchdog {
     /// A site that starts, with what was found where its state is stored. `boot_id` is the kernel's.
     pub fn boot(now: Now, settings: Settings, boot_id: &str, found: Found) -> Self {
+        Self::boot_with(now, settings, boot_id, found, None)
+    }
+
+    /// The same, with what only `lease` knows.
+    pub(super) fn boot_with(
+        now: Now,
+        settings: Settings,
+        boot_id: &str,
+        found: Found,
+        lease: Option<(Box<State>, GuardFound)>,
+    ) -> Self {
+        let (lease, guard) = lease.map_or((None, GuardFound::Idle), |(state, guard)| (Some(state), guard));
+        let is_pair_new = lease.as_ref().is_some_and(|state| state.memory.served_epoch == 0);
+        let is_initial_active = settings.initial_role == Role::Active;
         let (durable, is_first_start, unusable) = match found {
-            Found::Good(durable) => (*durable, false, None),
+            Found::Good(durable) => {
+                let is_first = is_pair_new && is_initial_active && durable.epoch == 0;
+                (*durable, is_first, None)
+            }
             Found::Absent => {
                 let is_first = settings.initial_role == Role::Active;
                 let role =
@@ -51,6 +70,7 @@ impl Watchdog {
             blocked_until: None,
             last_id: 0,
             last_now: now,
+            lease,
             effects: VecDeque::new(),
         };
         if let Some(why) = unusable {
@@ -59,7 +79,10 @@ impl Watchdog {
             );
             watchdog.notify(Trigger::StateUnusable, text);
         }
-        watchdog.resume(now);
+        if !watchdog.adopt(now, guard) {
+            watchdog.resume(now);
+        }
+        watchdog.durable.boot_id = boot_id.to_owned();
         watchdog.advance(now);
         watchdog
     }
@@ -73,7 +96,7 @@ impl Watchdog {
                 self.change(Cause::FoundDemotion);
                 self.resume_plan(now, &plan);
             }
-            Some(plan) if is_same_boot => {
+            Some(plan) if is_same_boot && self.may_resume_promotion(now) => {
                 self.change(Cause::FoundPromotion);
                 self.resume_plan(now, &plan);
             }
@@ -87,6 +110,7 @@ impl Watchdog {
             }
             None if self.durable.role == Role::Active => {
                 self.change(Cause::FoundActive);
+                self.doubt_data(now);
                 self.begin_plan(PlanKind::BeStandby, Purpose::Failover);
             }
             None => {}
@@ -122,6 +146,11 @@ impl Watchdog {
     pub(super) fn boot_ended(&mut self) {
         self.boot_until = None;
         let hears_active = self.peer.as_ref().is_some_and(|peer| peer.phase.may_serve());
+        if self.lease.is_some() {
+            // Under `lease` nobody starts alone; the first start is a vote.
+            self.persist(AfterWrite::Nothing);
+            return;
+        }
         let is_first_active = std::mem::take(&mut self.is_first_start) && !hears_active;
         if is_first_active && self.phase == Phase::Standby {
             self.change(Cause::FirstStart);

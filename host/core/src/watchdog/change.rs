@@ -5,6 +5,7 @@ use dr_watchdog_sdk::sections::{LastFailover, Role};
 use super::Watchdog;
 use crate::durable::{DurablePlan, Purpose};
 use crate::effect::{Effect, PlanKind, Trigger};
+use crate::exclusion::state::Joining;
 use crate::settings::{Mode, OnFailure, Step};
 use crate::time::Now;
 use crate::transitions::{Cause, Phase};
@@ -18,11 +19,13 @@ pub(super) struct RunningPlan {
     pub(super) purpose: Purpose,
     /// Failures of steps after which the plan goes on.
     pub(super) failures: Vec<String>,
+    /// Under `lease`: its first step waits for the guards.
+    pub(super) awaits_guard: bool,
 }
 
 impl RunningPlan {
     pub(super) const fn new(id: u64, kind: PlanKind, purpose: Purpose) -> Self {
-        Self { id, kind, step: 0, purpose, failures: Vec::new() }
+        Self { id, kind, step: 0, purpose, failures: Vec::new(), awaits_guard: false }
     }
 }
 
@@ -37,6 +40,10 @@ pub(super) enum AfterWrite {
     Step { plan: u64 },
     /// The plan is done.
     Finish { plan: u64 },
+    /// Under `lease`: the versions of the safety settings count, and may be said.
+    Versions,
+    /// Under `lease`: a promise to the other site may be said.
+    Promise,
 }
 
 impl Watchdog {
@@ -51,6 +58,10 @@ impl Watchdog {
 
     /// Writes the state; `after` follows when it is on disk.
     pub(super) fn persist(&mut self, after: AfterWrite) {
+        if let Some(state) = &self.lease {
+            self.durable.exclusion =
+                Some(Box::new(state.memory.clone())).filter(|_| state.joining == Joining::Joined);
+        }
         let write = self.next_id();
         self.writes.insert(write, after);
         self.effects.push_back(Effect::Persist { write, durable: self.durable.clone() });
@@ -84,18 +95,25 @@ impl Watchdog {
     }
 
     /// Takes the end of a write.
-    pub(super) fn persisted(&mut self, write: u64) {
+    pub(super) fn persisted(&mut self, now: Now, write: u64) {
         match self.writes.remove(&write) {
             None | Some(AfterWrite::Nothing) => {}
             Some(AfterWrite::Announce { plan }) if self.is_running(plan) => {
-                if self.plan.as_ref().is_some_and(|plan| plan.kind == PlanKind::BeActive) {
+                let is_promotion = self.plan.as_ref().is_some_and(|plan| plan.kind == PlanKind::BeActive);
+                if is_promotion && self.lease.is_some() {
+                    self.await_guard();
+                    return;
+                }
+                if is_promotion {
                     self.effects.push_back(Effect::HoldArbiters);
                 }
-                self.effects.push_back(Effect::SendHeartbeat);
+                self.announce();
                 self.run_step();
             }
             Some(AfterWrite::Step { plan }) if self.is_running(plan) => self.run_step(),
             Some(AfterWrite::Finish { plan }) if self.is_running(plan) => self.finish(),
+            Some(AfterWrite::Versions) => self.versions_written(now.mono),
+            Some(AfterWrite::Promise) => self.promise_written(),
             Some(_) => {}
         }
     }
@@ -112,6 +130,7 @@ impl Watchdog {
                 self.durable.role = Role::Standby;
                 self.block_promotion(now);
                 self.change(Cause::EpochNotWritten);
+                self.give_up_promotion(now.mono);
             }
             (AfterWrite::Step { plan }, Some(PlanKind::BeActive)) if self.is_running(plan) => {
                 let step = self.plan.as_ref().map_or(0, |plan| plan.step);
@@ -121,6 +140,7 @@ impl Watchdog {
                 self.run_step()
             }
             (AfterWrite::Finish { plan }, _) if self.is_running(plan) => self.finish(),
+            (AfterWrite::Versions | AfterWrite::Promise, _) => self.rewrite_at(now, after),
             _ => {}
         }
     }
@@ -129,7 +149,7 @@ impl Watchdog {
         self.plan.as_ref().is_some_and(|running| running.id == plan)
     }
 
-    fn run_step(&mut self) {
+    pub(super) fn run_step(&mut self) {
         let Some(plan) = &self.plan else { return };
         let (id, kind, step) = (plan.id, plan.kind, plan.step);
         if step < self.steps(kind).len() {
@@ -176,6 +196,10 @@ impl Watchdog {
         match kind {
             PlanKind::BeActive => {
                 self.block_promotion(now);
+                if self.lease.is_some() {
+                    self.step_down(Cause::StepFailed);
+                    return;
+                }
                 self.change(Cause::StepFailed);
                 self.begin_plan(PlanKind::BeStandby, Purpose::Undo);
             }
@@ -222,6 +246,9 @@ impl Watchdog {
             }
             _ => {}
         }
+        if let Some(state) = self.lease.as_mut().filter(|_| kind == PlanKind::BeActive) {
+            state.memory.served_epoch = self.durable.epoch;
+        }
         if kind == PlanKind::BeStandby {
             self.durable.role = Role::Standby;
         }
@@ -238,16 +265,22 @@ impl Watchdog {
             text.push_str(failure);
         }
         if plan.kind == PlanKind::BeStandby {
-            self.effects.push_back(Effect::ReleaseArbiters);
+            if self.lease.is_none() {
+                self.effects.push_back(Effect::ReleaseArbiters);
+            }
             self.notify(Trigger::BecameStandby, text);
         } else {
             self.notify(Trigger::BecameActive, text);
         }
-        self.effects.push_back(Effect::SendHeartbeat);
+        self.announce();
     }
 
     /// The other site is active with a higher epoch.
     pub(super) fn yield_to_peer(&mut self) {
+        if self.lease.is_some() {
+            self.step_down(Cause::HigherEpoch);
+            return;
+        }
         let purpose = if self.phase == Phase::Promoting { Purpose::Undo } else { Purpose::Failover };
         self.change(Cause::HigherEpoch);
         self.begin_plan(PlanKind::BeStandby, purpose);

@@ -20,7 +20,7 @@ use crate::transitions::{Cause, Phase};
 const FOR_EVER: Utc = Utc::from_unix_ms(253_402_300_799_000);
 
 impl Watchdog {
-    fn situation_now(&self, now: Now) -> Option<Situation> {
+    pub(super) fn situation_now(&self, now: Now) -> Option<Situation> {
         let is_settled = matches!(self.phase, Phase::Standby | Phase::Active);
         if self.boot_until.is_some() || !is_settled {
             return None;
@@ -65,9 +65,11 @@ impl Watchdog {
     pub(super) fn update_looking(&mut self, now: Now) {
         let is_lost = matches!(self.rounds.reach, Reach::Lost { .. });
         let is_missing = self.rounds.is_missing(&self.settings.heartbeat);
-        let is_wanted = is_lost || is_missing || self.asking.situation.is_some();
+        let is_wanted =
+            is_lost || is_missing || self.asking.situation.is_some() || self.is_heartbeat_missing(now.mono);
         if is_wanted && !self.view.is_looking() {
             self.view.begin_looking(now.mono);
+            self.looks_begin(now.mono);
             self.effects.push_back(Effect::StartLooking);
         } else if !is_wanted && self.view.is_looking() {
             self.view.end_looking();
@@ -97,7 +99,12 @@ impl Watchdog {
         if !is_due || !self.view.is_complete(now.mono, &self.settings) {
             return;
         }
-        let evidence = self.view.evidence(now, &self.settings);
+        let mut evidence = self.view.evidence(now, &self.settings);
+        if let Some(state) = self.lease() {
+            // A policy counts the arbiters that are agreed, not those that were or will be.
+            let agreed = &state.memory.versions.current.arbiters;
+            evidence.arbiters.retain(|name, _| agreed.iter().any(|(known, _)| known == name));
+        }
         self.weigh_log_ins(now, situation, &evidence);
         let id = self.next_id();
         let wait_time = match situation {
@@ -155,9 +162,10 @@ impl Watchdog {
         };
         self.asking.running = None;
         let stopped = self.first_closed(now, asked_in, &verdict, failure.as_deref());
+        self.forget_other_requests(stopped.is_none().then_some(verdict.action));
         let outcome = match &stopped {
             Some(stop) => self.stopped(stop),
-            None => self.granted(&verdict),
+            None => self.request(now, &verdict).unwrap_or_else(|| self.granted(&verdict)),
         };
         if failure.is_none() {
             self.asking.previous = Some(verdict.clone());
@@ -182,7 +190,11 @@ impl Watchdog {
             situation: self.situation_now(now),
             mode: self.settings.mode,
             automatic: &self.automatic,
-            epochs: (self.durable.epoch, self.fresh_peer(now).map(|peer| peer.epoch)),
+            // Under `lease` the other site's vote decides who of two standbys comes first.
+            epochs: (
+                self.durable.epoch,
+                self.fresh_peer(now).filter(|_| self.lease.is_none()).map(|peer| peer.epoch),
+            ),
             is_grace_over: until.is_some_and(|until| until <= now.wall),
             blocked_for: self.blocked_until.map(|until| until.since(now.mono)).filter(|left| !left.is_zero()),
         })
@@ -232,6 +244,7 @@ impl Watchdog {
         let off = OperatorOff { until, reason, by, since: now.wall };
         self.durable.operator_off = Some(off.clone());
         self.automatic.operator = Some(off);
+        self.ask_release(now, span);
         self.persist(AfterWrite::Nothing);
         if let Some(why) = self.automatic.why_off() {
             self.notify(Trigger::AutomaticFailoverDisabled, why);
@@ -239,9 +252,10 @@ impl Watchdog {
     }
 
     /// An operator enables automatic failover here.
-    pub(super) fn operator_enabled(&mut self) {
+    pub(super) fn operator_enabled(&mut self, now: Now) {
         self.durable.operator_off = None;
         self.automatic.operator = None;
+        self.resume_duty(now);
         self.persist(AfterWrite::Nothing);
         let text = match self.automatic.why_off() {
             None => "an operator enabled automatic failover".to_owned(),

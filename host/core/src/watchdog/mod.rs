@@ -7,6 +7,7 @@
 mod boot;
 mod change;
 mod decide;
+mod exclusion;
 mod peer;
 mod status;
 #[cfg(test)]
@@ -21,12 +22,14 @@ use crate::automatic::Automatic;
 use crate::durable::Durable;
 use crate::effect::{Effect, Notice, Trigger};
 use crate::event::{Beat, Event};
+use crate::exclusion::state::State;
 use crate::heartbeat::Rounds;
 use crate::settings::Settings;
 use crate::time::{Moment, Now};
 use crate::transitions::{self, Cause, Phase, Row};
 
 use change::{AfterWrite, RunningPlan};
+pub use exclusion::Boot;
 
 /// The watchdog of one site.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub struct Watchdog {
     blocked_until: Option<Moment>,
     last_id: u64,
     last_now: Now,
+    /// What only `lease` knows; `None` in every other mode.
+    lease: Option<Box<State>>,
     effects: VecDeque<Effect>,
 }
 
@@ -76,6 +81,7 @@ impl Watchdog {
     /// Takes what happened.
     pub fn handle_event(&mut self, now: Now, event: Event) {
         self.last_now = now;
+        self.check_lease(now);
         match event {
             Event::TimePassed => {}
             Event::PeerPingEnded { ping, answered } => self.peer_ping_ended(now, ping, answered),
@@ -90,12 +96,13 @@ impl Watchdog {
             Event::VerdictReturned { ask, verdict, failure } => {
                 self.verdict_returned(now, ask, verdict, failure)
             }
-            Event::Persisted { write } => self.persisted(write),
+            Event::Persisted { write } => self.persisted(now, write),
             Event::PersistFailed { write, why } => self.persist_failed(now, write, &why),
             Event::StepEnded { plan, step, result } => self.step_ended(now, plan, step, result),
             Event::OperatorDisabled { span, reason, by } => self.operator_disabled(now, span, reason, by),
-            Event::OperatorEnabled => self.operator_enabled(),
+            Event::OperatorEnabled => self.operator_enabled(now),
             Event::Reloaded(settings) => self.reloaded(*settings),
+            Event::Exclusion(fact) => self.exclusion_fact(now, fact),
         }
         self.advance(now);
     }
@@ -120,6 +127,7 @@ impl Watchdog {
             self.ask_due(),
             self.retry_at,
             operator_end,
+            self.exclusion_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -147,10 +155,11 @@ impl Watchdog {
         }
         self.update_situation(now);
         self.update_looking(now);
-        self.ask_if_due(now);
         if self.retry_at.is_some_and(|due| due <= now.mono) {
             self.retry_demotion();
         }
+        self.advance_exclusion(now);
+        self.ask_if_due(now);
     }
 
     /// Changes the phase by a row of the table.
@@ -177,6 +186,17 @@ impl Watchdog {
     /// The new settings take effect; a plan that runs is never changed under its feet, so the caller reloads only
     /// when the phase is settled.
     fn reloaded(&mut self, settings: Settings) {
+        if settings.managed_rule.peer_addresses != self.settings.managed_rule.peer_addresses {
+            self.addresses_changed(&settings.managed_rule.peer_addresses);
+        }
+        if self.lease.is_some() {
+            // The agreed arbiters count, whatever the file says; a new list is a proposal.
+            let mut kept = settings;
+            kept.arbiters.clone_from(&self.settings.arbiters);
+            self.settings = kept;
+            self.asking.previous = None;
+            return;
+        }
         if settings.arbiters != self.settings.arbiters {
             self.view = View::new(settings.arbiters.len());
         }

@@ -16,7 +16,7 @@ impl Watchdog {
     pub(super) fn round_due(&mut self, now: Now) {
         let ping = self.rounds.begin(now.mono, &self.settings.heartbeat);
         self.effects.push_back(ping);
-        self.effects.push_back(Effect::SendHeartbeat);
+        self.announce();
         if !self.view.is_looking() && !self.settings.arbiters.is_empty() {
             self.sweep = self.next_id();
             self.effects.push_back(Effect::SweepArbiters { sweep: self.sweep });
@@ -89,7 +89,7 @@ impl Watchdog {
                 self.yield_to_peer();
             } else if self.phase.claims_active() {
                 // It does not know yet that ours is higher.
-                self.effects.push_back(Effect::SendHeartbeat);
+                self.announce();
             }
         }
     }

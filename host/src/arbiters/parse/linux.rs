@@ -33,12 +33,13 @@ pub(super) fn sessions(output: &str, ssh_port: u16) -> Result<Vec<Session>, Pars
     let mut sessions: Vec<Session> = Vec::new();
     // What the details that follow belong to: nothing yet, a row that does not count, or the last session.
     let mut current = Row::None;
-    for (index, line) in output.lines().enumerate() {
+    let first = first_row(output);
+    for (index, line) in output.lines().enumerate().skip(first) {
         let at = At { command: COMMAND, number: index + 1, text: line };
         if line.trim().is_empty() {
             continue;
         }
-        if line.starts_with([' ', '\t']) {
+        if is_indented(line) {
             match current {
                 Row::None => return Err(at.wrong("details without a row before them")),
                 Row::Other => {}
@@ -55,6 +56,23 @@ pub(super) fn sessions(output: &str, ssh_port: u16) -> Result<Vec<Session>, Pars
         }
     }
     Ok(sessions)
+}
+
+/// Position of the first row: some shells greet even those who only want a command run. Where no row follows, or
+/// where what stands before it might be a row that is not understood, nothing is passed over.
+fn first_row(output: &str) -> usize {
+    let begins_row = |line: &str| {
+        line.split_whitespace().next().is_some_and(|first| STATES.contains(&first)) && !is_indented(line)
+    };
+    let first = output.lines().position(begins_row).unwrap_or(0);
+    let looks_like_one = |line: &str| {
+        line.split_whitespace().skip(1).take(2).filter(|field| field.parse::<u64>().is_ok()).count() == 2
+    };
+    if output.lines().take(first).any(looks_like_one) { 0 } else { first }
+}
+
+fn is_indented(line: &str) -> bool {
+    line.starts_with([' ', '\t'])
 }
 
 enum Row {
@@ -184,6 +202,20 @@ ESTAB 0 0 192.0.2.1:443 198.51.100.8:5000
     fn details_wrapped_over_two_lines_belong_to_one_row() {
         let output = "ESTAB 0 0 192.0.2.1:22 198.51.100.7:5000\n\t cubic rto:204\n\t lastrcv:9000\n";
         assert_eq!(seen(output), one("198.51.100.7", Some(9_000)));
+    }
+
+    #[test]
+    fn a_greeting_before_the_rows_is_passed_over_and_an_unknown_row_is_not() {
+        let row = "ESTAB 0 0 192.0.2.1:22 198.51.100.7:5000\n";
+        let greeting = "*** authorised use only ***\n\n  Last login: Mon\n";
+        assert_eq!(seen(&format!("{greeting}{row}")), one("198.51.100.7", None));
+        for output in [
+            format!("{greeting}NEW-STATE 0 0 192.0.2.1:22 198.51.100.8:5000\n{row}"),
+            format!("{row}{greeting}"),
+            greeting.to_owned(),
+        ] {
+            assert!(sessions(&output, 22).is_err(), "{output}");
+        }
     }
 
     #[test]

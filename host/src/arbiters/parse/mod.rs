@@ -4,6 +4,7 @@
 //! error and never "nobody is there": the site would become active on a misread table.
 
 mod bsd;
+mod custom;
 mod junos;
 mod linux;
 mod netstat;
@@ -12,7 +13,7 @@ use std::net::IpAddr;
 
 use dr_watchdog_sdk::evidence::Session;
 
-use crate::config::model::Kind;
+use crate::config::model::{Custom, Kind};
 
 /// Most characters of a device's line that an error shows.
 const SHOWN_CHARACTERS_MAX: usize = 80;
@@ -28,7 +29,7 @@ pub enum ParseError {
     )]
     NoHeader {
         /// What was asked.
-        command: &'static str,
+        command: String,
         /// The first line of the answer, shortened.
         begins: String,
     },
@@ -36,7 +37,7 @@ pub enum ParseError {
     #[error("{command}: line {line} of the answer is not understood ({why}): \"{text}\"")]
     Line {
         /// What was asked.
-        command: &'static str,
+        command: String,
         /// Counted from 1.
         line: usize,
         /// What is wrong with it.
@@ -48,7 +49,7 @@ pub enum ParseError {
     #[error("{command}: more than {SESSIONS_MAX} sessions in one answer")]
     TooMany {
         /// What was asked.
-        command: &'static str,
+        command: String,
     },
 }
 
@@ -84,6 +85,8 @@ pub const fn dialects(kind: Kind) -> &'static [Dialect] {
         Kind::Linux => &[LINUX],
         Kind::Junos => &[JUNOS],
         Kind::Bsd => &[BSD],
+        // It is asked in the operator's words only.
+        Kind::Custom => &[],
     }
 }
 
@@ -102,17 +105,30 @@ impl Dialect {
     }
 }
 
+/// The established sessions in the answer to the operator's own command.
+///
+/// # Errors
+/// When a line is not understood.
+pub fn custom_sessions(custom: &Custom, output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
+    custom::sessions(custom, output, ssh_port)
+}
+
 /// Where a line of the answer stands, for errors about it.
 #[derive(Debug, Clone, Copy)]
 struct At<'a> {
-    command: &'static str,
+    command: &'a str,
     number: usize,
     text: &'a str,
 }
 
 impl At<'_> {
     fn wrong(&self, why: &'static str) -> ParseError {
-        ParseError::Line { command: self.command, line: self.number, why, text: shortened(self.text) }
+        ParseError::Line {
+            command: self.command.to_owned(),
+            line: self.number,
+            why,
+            text: shortened(self.text),
+        }
     }
 }
 
@@ -126,9 +142,9 @@ fn shortened(line: &str) -> String {
 }
 
 /// Adds a session, within the limit.
-fn push(sessions: &mut Vec<Session>, session: Session, command: &'static str) -> Result<(), ParseError> {
+fn push(sessions: &mut Vec<Session>, session: Session, command: &str) -> Result<(), ParseError> {
     if sessions.len() >= SESSIONS_MAX {
-        return Err(ParseError::TooMany { command });
+        return Err(ParseError::TooMany { command: command.to_owned() });
     }
     sessions.push(session);
     Ok(())

@@ -13,11 +13,7 @@ const NARROW_CHARACTERS: usize = 16;
 ///
 /// What stands before a header is not read (a banner, the name of a routing engine), so a table without one is an
 /// error. A device of several parts prints several headers.
-pub(super) fn sessions(
-    command: &'static str,
-    output: &str,
-    ssh_port: u16,
-) -> Result<Vec<Session>, ParseError> {
+pub(super) fn sessions(command: &str, output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
     let mut sessions = Vec::new();
     let (mut is_headed, mut is_in_table, mut is_narrow) = (false, false, false);
     let joined = joined(output);
@@ -41,7 +37,7 @@ pub(super) fn sessions(
     }
     if !is_headed {
         let begins = output.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        return Err(ParseError::NoHeader { command, begins: shortened(begins) });
+        return Err(ParseError::NoHeader { command: command.to_owned(), begins: shortened(begins) });
     }
     Ok(sessions)
 }

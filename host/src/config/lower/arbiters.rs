@@ -3,22 +3,44 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::sections;
 use dr_watchdog_sdk::threshold::{SCALE, Threshold};
+use regex::{Regex, RegexBuilder};
 
 use super::site::{check_host_key, word};
 use crate::config::defaults;
 use crate::config::error::quoted;
-use crate::config::model::{Arbiter, Kind, MASK};
+use crate::config::model::{Arbiter, Custom, Kind, MASK};
 use crate::config::reader::{Keys, Reader};
 use crate::config::secret::{private_key, secret};
 
 const ARBITER: Keys = Keys {
-    known: &["host", "port", "username", "password", "privateKey", "kind", "hostKey"],
+    known: &[
+        "host",
+        "port",
+        "username",
+        "password",
+        "privateKey",
+        "kind",
+        "hostKey",
+        "command",
+        "pattern",
+        "ignore",
+    ],
     later: &["freshness", "markDir"],
 };
-const KINDS: [(&str, Kind); 4] =
-    [("auto", Kind::Auto), ("junos", Kind::Junos), ("linux", Kind::Linux), ("bsd", Kind::Bsd)];
+const KINDS: [(&str, Kind); 5] = [
+    ("auto", Kind::Auto),
+    ("junos", Kind::Junos),
+    ("linux", Kind::Linux),
+    ("bsd", Kind::Bsd),
+    ("custom", Kind::Custom),
+];
+/// What the groups of a pattern may be named.
+const GROUPS: [&str; 5] = ["from", "port", "state", "ageMs", "ageS"];
+/// Most memory of a compiled pattern.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Most arbiters: what one sweep and one look are made for.
 const ARBITERS_MAX: usize = 1_000;
 /// Fewest for which one may be down on either side of the question.
@@ -65,6 +87,7 @@ fn arbiter(table: &Reader<'_>) -> Arbiter {
         let scan = format!("`ssh-keyscan {host} | ssh-keygen -lf -` prints it");
         table.warn("hostKey", &format!("none is pinned, so the watchdog does not log in there; {scan}"));
     }
+    let kind = word(table, "kind", &KINDS).unwrap_or(Kind::Auto);
     Arbiter {
         name: String::new(),
         host: host.to_owned(),
@@ -72,21 +95,75 @@ fn arbiter(table: &Reader<'_>) -> Arbiter {
         username: table.required_text("username", "\"watchdog\"").to_owned(),
         password,
         private_key,
-        kind: kind(table),
+        kind,
         host_key,
+        custom: custom(table, kind),
     }
 }
 
-fn kind(table: &Reader<'_>) -> Kind {
-    if table.get("kind").is_some_and(|node| node.value == super::Raw::Text("custom".to_owned())) {
+/// The command and the patterns of kind `custom`; with any other kind they are refused, as they would do nothing.
+fn custom(table: &Reader<'_>, kind: Kind) -> Option<Custom> {
+    let is_custom = kind == Kind::Custom;
+    for key in ["command", "pattern", "ignore"] {
+        if !is_custom && table.get(key).is_some() {
+            table.wrong(
+                key,
+                "a key of kind = \"custom\" at another kind",
+                "to leave it out, or kind = \"custom\"",
+            );
+        }
+    }
+    if !is_custom {
+        return None;
+    }
+    if table.get("command").is_none() || table.get("pattern").is_none() {
         table.wrong(
             "kind",
-            "\"custom\"",
-            "\"auto\", \"junos\", \"linux\" or \"bsd\": custom is not in this version",
+            "\"custom\" without command or pattern",
+            "both: command = \"show tcp brief\" and pattern = '^(?<state>\\S+) +\\S+:(?<port>\\d+) +(?<from>\\S+):\\d+$'",
         );
-        return Kind::Auto;
+        return None;
     }
-    word(table, "kind", &KINDS).unwrap_or(Kind::Auto)
+    let command = table.filled_text("command");
+    if command.is_some_and(|command| command.chars().any(char::is_control)) {
+        table.wrong("command", "a control character", "a command in one line");
+    }
+    let pattern = regex(table, "pattern");
+    if let Some(pattern) = &pattern {
+        check_groups(table, pattern);
+    }
+    let ignore = regex(table, "ignore");
+    Some(Custom { command: command?.to_owned(), pattern: pattern?, ignore })
+}
+
+fn regex(table: &Reader<'_>, key: &str) -> Option<Regex> {
+    let text = table.filled_text(key)?;
+    let built = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
+    built
+        .map_err(|error| {
+            // Its last line says what is wrong; the lines before draw an arrow.
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            table.wrong(
+                key,
+                format!("{} ({why})", quoted(text)),
+                "a regular expression, best in single quotes",
+            );
+        })
+        .ok()
+}
+
+fn check_groups(table: &Reader<'_>, pattern: &Regex) {
+    let names: Vec<&str> = pattern.capture_names().flatten().collect();
+    if !names.contains(&"from") {
+        table.wrong("pattern", "no group named \"from\"", "(?<from>…) around the address of the other end");
+    }
+    for name in names.iter().filter(|name| !GROUPS.contains(name)) {
+        let hint = nearest(name, GROUPS.iter().copied()).map(quoted);
+        let expected = format!("groups named {}", GROUPS.join(", "));
+        let found = format!("the group {}", quoted(name));
+        table.report.error(table.line_of("pattern"), &table.path_of("pattern"), found, expected, hint);
+    }
 }
 
 fn is_filled(node: &super::Node) -> bool {

@@ -1,5 +1,6 @@
 //! `[policy]` with the tables below it, lowered.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Map, Number, Value};
@@ -10,14 +11,18 @@ use crate::config::error::quoted;
 use crate::config::model::Policy;
 use crate::config::reader::{Keys, Reader, described};
 use crate::config::values;
+use crate::policy::pin::SHA256_DIGITS;
+use crate::policy::{Grant, Terms};
 
-const POLICY: Keys =
-    Keys { known: &["deadline", "memory", "config", "script"], later: &["sandbox", "grants"] };
+const POLICY: Keys = Keys::new(&["deadline", "memory", "config", "script", "sandbox", "grants", "sha256"]);
+const SANDBOX: Keys = Keys::new(&["uid"]);
 const SCRIPT: Keys = Keys::new(&["user", "env", "secrets"]);
 /// Least memory of a guest: below it no interpreter starts.
 const MEMORY_BYTES_MIN: u64 = 4 << 20;
 /// Most memory of a guest.
 const MEMORY_BYTES_MAX: u64 = 64 << 30;
+/// Highest user id; the one above it means "nobody was named".
+const UID_MAX: i64 = u32::MAX as i64 - 1;
 /// Most variables for a script.
 const VARIABLES_MAX: usize = 256;
 
@@ -33,10 +38,42 @@ pub(super) fn policy(root: &Reader<'_>, custom: Option<PathBuf>) -> Policy {
         deadline: table.span("deadline").unwrap_or(defaults::POLICY_DEADLINE),
         memory_bytes: memory.unwrap_or(defaults::POLICY_MEMORY_BYTES),
         config: config(&table),
+        terms: terms(&table),
         script_user: script.text("user").map(str::trim).filter(|user| !user.is_empty()).map(str::to_owned),
         script_env: environment(&script),
         script_secrets: script.is_true("secrets").unwrap_or(true),
     }
+}
+
+fn terms(table: &Reader<'_>) -> Terms {
+    let sha256 = table.text("sha256").map(str::trim).map(str::to_ascii_lowercase);
+    if let Some(sum) = &sha256
+        && (sum.len() != SHA256_DIGITS || !sum.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    {
+        table.wrong("sha256", quoted(sum), "the 64 digits that `sha256sum FILE` prints");
+    }
+    let uid = table.table("sandbox", SANDBOX).whole("uid", 1, UID_MAX);
+    Terms { grants: grants(table), sha256, uid, ..Terms::default() }
+}
+
+fn grants(table: &Reader<'_>) -> Option<BTreeSet<Grant>> {
+    let node = table.get("grants")?;
+    let expected = "a list of \"ping\", \"tcp\", \"ssh\", \"network\"";
+    let Raw::List(list) = &node.value else {
+        table.wrong("grants", described(node), expected);
+        return None;
+    };
+    let mut grants = BTreeSet::new();
+    for entry in list {
+        let grant = if let Raw::Text(word) = &entry.value { Grant::from_word(word) } else { None };
+        match grant {
+            Some(grant) => {
+                grants.insert(grant);
+            }
+            None => table.wrong("grants", described(entry), expected),
+        }
+    }
+    Some(grants)
 }
 
 /// `[policy.config]` goes to the policy as it is; null where there is none.

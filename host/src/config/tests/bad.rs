@@ -122,7 +122,9 @@ fn what_does_nothing_yet_is_refused() {
         ("", "[exclusion]\nmode = \"vote\"\n", 14, "exclusion.mode", &["\"vote\""]),
         ("", "[exclusion]\nresumeAlone = \"proof\"\n", 14, "exclusion.resumeAlone", &["not in this version"]),
         ("", "[[exclusion.fence]]\nservice = \"x\"\n", 13, "exclusion.fence", &["not in this version"]),
-        ("", "[policy]\nsandbox = true\n", 14, "policy.sandbox", &["not in this version"]),
+        ("", "[policy]\nsandbox = true\n", 14, "policy.sandbox", &["a table"]),
+        ("", "[policy]\ngrants = [\"telnet\"]\n", 14, "policy.grants", &["telnet", "\"network\""]),
+        ("", "[policy]\nsha256 = \"ab\"\n", 14, "policy.sha256", &["64 digits"]),
         (
             "",
             "freshness = \"auto\"\n",
@@ -142,7 +144,42 @@ fn what_does_nothing_yet_is_refused() {
             "kind = \"custom\"\n",
             13,
             "watchdog.failureDetection.arbiters.0.kind",
-            &["not in this version"],
+            &["\"custom\" without command or pattern"],
+        ),
+        ("", "command = \"x\"\n", 13, "watchdog.failureDetection.arbiters.0.command", &["at another kind"]),
+    ]);
+}
+
+#[test]
+fn a_pattern_that_cannot_be_used_is_told() {
+    check(&[
+        (
+            "",
+            "kind = \"custom\"\ncommand = \"x\"\npattern = '(?<from'\n",
+            15,
+            "watchdog.failureDetection.arbiters.0.pattern",
+            &["regular expression"],
+        ),
+        (
+            "",
+            "kind = \"custom\"\ncommand = \"x\"\npattern = '(\\S+)'\n",
+            15,
+            "watchdog.failureDetection.arbiters.0.pattern",
+            &["no group named \"from\""],
+        ),
+        (
+            "",
+            "kind = \"custom\"\ncommand = \"x\"\npattern = '(?<from>.)(?<stat>.)'\n",
+            15,
+            "watchdog.failureDetection.arbiters.0.pattern",
+            &["the group \"stat\"", "state"],
+        ),
+        (
+            "",
+            "kind = \"custom\"\ncommand = \"x\"\npattern = '(?<from>.)'\nignore = 'a{1000}{1000}'\n",
+            16,
+            "watchdog.failureDetection.arbiters.0.ignore",
+            &["size limit"],
         ),
     ]);
 }

@@ -254,7 +254,7 @@ impl Session {
 
     async fn collect(&self, channel: &mut Channel<client::Msg>) -> Result<ExecOutput, SshError> {
         let mut output = ExecOutput { exit: None, stdout: Vec::new(), stderr: Vec::new() };
-        let mut is_ended = false;
+        let (mut is_all_printed, mut is_closed) = (false, false);
         while let Some(message) = channel.wait().await {
             match message {
                 ChannelMsg::Data { data } => {
@@ -276,16 +276,21 @@ impl Session {
                 ChannelMsg::ExitSignal { signal_name, .. } => {
                     return Err(SshError::Exec(format!("it was ended by the signal {signal_name:?}")));
                 }
-                ChannelMsg::Eof => is_ended = true,
+                ChannelMsg::Eof => is_all_printed = true,
                 ChannelMsg::Close => {
-                    is_ended = true;
+                    is_closed = true;
                     break;
                 }
                 _ => {}
             }
         }
-        // A cut connection must not look like a short answer: half a table would hide sessions.
-        if is_ended { Ok(output) } else { Err(self.end.broken()) }
+        // A cut connection must not look like a short answer: half a table would hide sessions. Neither must a
+        // command that failed look like one that did not, so the end of the output alone is not enough.
+        if is_closed || (is_all_printed && output.exit.is_some()) {
+            Ok(output)
+        } else {
+            Err(self.end.broken())
+        }
     }
 
     async fn echo(&self) -> Result<Duration, SshError> {

@@ -11,13 +11,14 @@ use super::config::Node;
 use super::{convert, failure, verdict};
 
 /// Everything in `dr`.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "config",
     "policy",
     "arbiters",
     "ping",
     "ssh",
     "tcp",
+    "state",
     "log",
     "now",
     "remaining_ms",
@@ -27,6 +28,8 @@ const NAMES: [&str; 12] = [
 ];
 /// Everything in `dr.arbiters`.
 const ARBITERS: [&str; 2] = ["ping", "sessions"];
+/// Everything in `dr.state`.
+const STATE: [&str; 2] = ["get", "put"];
 /// Everything in `ctx`.
 const CONTEXT: [&str; 6] = ["role", "situation", "waitTime", "previous", "deadlineMs", "now"];
 
@@ -115,6 +118,7 @@ fn network<'scope, 'env: 'scope>(
         ask(lua, method::TCP, &request("dr.tcp", json!({ "address": address }), &options)?)
     })?;
     dr.raw_set("tcp", tcp)?;
+    dr.raw_set("state", state(lua, scope, host)?)?;
     let log =
         scope.create_function(move |_, (level, text, fields): (mlua::Value, mlua::Value, mlua::Value)| {
             let level = text_argument("dr.log", 1, "the level", &level)?;
@@ -125,6 +129,26 @@ fn network<'scope, 'env: 'scope>(
             Ok(())
         })?;
     dr.raw_set("log", log)
+}
+
+fn state<'scope, 'env: 'scope>(
+    lua: &Lua,
+    scope: &'scope Scope<'scope, 'env>,
+    host: &'env dyn Host,
+) -> mlua::Result<Table> {
+    let state = lua.create_table_with_capacity(0, STATE.len())?;
+    let get = scope.create_function(move |lua, ()| {
+        convert::to_lua(lua, &host.call(method::STATE_GET, &json!({})).map_err(failure::host)?)
+    })?;
+    state.raw_set("get", get)?;
+    let put = scope.create_function(move |_, value: mlua::Value| {
+        let request = json!({ "value": convert::from_lua(&value)? });
+        host.call(method::STATE_PUT, &request).map_err(failure::host)?;
+        Ok(())
+    })?;
+    state.raw_set("put", put)?;
+    strict(lua, &state, "dr.state", &STATE)?;
+    Ok(state)
 }
 
 fn time<'scope, 'env: 'scope>(

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::evaluations::{Entered, Evaluation};
 use super::loader::{Functions, Library};
 use super::sinks::{Collected, HostSink};
-use crate::policy::{Failure, FailureKind};
+use crate::policy::{Failure, FailureKind, schema};
 
 /// Characters of an error that is no error object, as far as they are repeated.
 const RAW_ERROR_CHARS_MAX: usize = 500;
@@ -60,6 +60,16 @@ pub(super) fn create(library: &Library, config: &Value) -> Result<Instance, Fail
 fn unusable(library: &Library, failure: Failure) -> Failure {
     let message = format!("the policy {} {} cannot be used: {failure}", library.name, library.version);
     Failure { kind: FailureKind::Load, message, ..failure }
+}
+
+/// Its configuration breaks the schema that it publishes.
+pub(super) fn misconfigured(library: &Library, wrong: &schema::Mismatch) -> Failure {
+    let found = failure(FailureKind::Load, format!("policy.config{wrong}"));
+    let hint = match &wrong.nearest {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => "correct [policy.config]; `plugin describe` shows what it may hold".to_owned(),
+    };
+    unusable(library, found).with_hint(hint)
 }
 
 /// An instance of a policy.

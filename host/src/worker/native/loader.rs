@@ -10,7 +10,7 @@ use dr_watchdog_sdk::abi::{
 };
 use libloading::os::unix::{Library as Dl, RTLD_LOCAL, RTLD_NOW};
 
-use super::{elf, evaluations};
+use super::{PluginFile, elf, evaluations};
 use crate::policy::{Failure, FailureKind};
 
 /// Longest text of a manifest that is read; it is shown in one line.
@@ -40,13 +40,15 @@ pub(super) struct Functions {
 }
 
 /// Opens the library.
-pub(super) fn open(path: &Path) -> Result<Library, Failure> {
+pub(super) fn open(file: PluginFile<'_>) -> Result<Library, Failure> {
+    let (path, reached) = (file.path, file.reached());
     let refuse = |message: String, hint: &str| refusal(path, &message, hint);
-    check_file(path)?;
+    check_file(path, &reached)?;
     // SAFETY: loading runs the library's constructors. That is the point of no trust in design 7: it happens in a
     // worker process, for a file whose owner and permissions were checked.
-    let library = unsafe { Dl::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
-        refuse(reason(&error), "install what it needs, or ask its vendor for another build")
+    let library = unsafe { Dl::open(Some(&reached), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+        let why = reason(&error).replace(&*reached.to_string_lossy(), &path.to_string_lossy());
+        refuse(why, "install what it needs, or ask its vendor for another build")
     })?;
     // Never unloaded, whatever comes next.
     let library = Box::leak(Box::new(library));
@@ -97,15 +99,15 @@ fn missing(path: &Path, symbol: &str) -> Failure {
     )
 }
 
-fn check_file(path: &Path) -> Result<(), Failure> {
+fn check_file(path: &Path, reached: &Path) -> Result<(), Failure> {
     let cannot_read = |error: std::io::Error| {
         refusal(path, &format!("it cannot be read: {error}"), "correct watchdog.failureDetection.script")
     };
     // Before it is opened: opening a pipe waits for whoever writes into it.
-    if !fs::metadata(path).map_err(cannot_read)?.is_file() {
+    if !fs::metadata(reached).map_err(cannot_read)?.is_file() {
         return Err(refusal(path, "it is no regular file", "name the plugin's .so file"));
     }
-    let file = File::open(path).map_err(cannot_read)?;
+    let file = File::open(reached).map_err(cannot_read)?;
     let mut header = Vec::new();
     file.take(elf::HEADER_BYTES as u64).read_to_end(&mut header).map_err(cannot_read)?;
     elf::check(&header).map_err(|error| {

@@ -12,23 +12,50 @@ mod sinks;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dr_watchdog_sdk::{Context, Host};
 use serde_json::Value;
 
-use crate::policy::Failure;
+use crate::policy::{Failure, pin, schema};
 use crate::worker::{Canceller, Guest};
 use call::Instance;
 
-/// Loads a compiled policy and makes its instance.
+/// The file of a compiled policy.
+#[derive(Debug, Clone, Copy)]
+pub struct PluginFile<'a> {
+    /// Where it lies, for people.
+    pub path: &'a Path,
+    /// Where it is open already; its folders may be closed to this process.
+    pub descriptor: Option<RawFd>,
+}
+
+impl PluginFile<'_> {
+    /// The path under which this process reaches it.
+    fn reached(&self) -> PathBuf {
+        match self.descriptor {
+            Some(descriptor) => PathBuf::from(format!("/proc/self/fd/{descriptor}")),
+            None => self.path.to_owned(),
+        }
+    }
+}
+
+/// Loads a compiled policy and makes its instance. Its configuration is checked by its own schema before that.
 ///
 /// # Errors
 /// A [`Failure`] of kind `load` that says what is wrong with the file, whose number does not fit, and what to do.
-pub fn load(path: &Path, config: &Value) -> Result<Box<dyn Guest>, Failure> {
-    let library = loader::open(path)?;
+pub fn load(file: PluginFile<'_>, sha256: Option<&str>, config: &Value) -> Result<Box<dyn Guest>, Failure> {
+    if let Some(expected) = sha256 {
+        let reached = file.reached();
+        pin::check_file(file.path, &reached, expected)?;
+    }
+    let library = loader::open(file)?;
     let description = call::describe(&library)?;
+    if let Some(schema) = description.get("configSchema") {
+        schema::check(schema, config).map_err(|wrong| call::misconfigured(&library, &wrong))?;
+    }
     let instance = call::create(&library, config)?;
     Ok(Box::new(Native { description, instance: Arc::new(instance) }))
 }

@@ -274,6 +274,7 @@ impl Site {
             Effect::Changed(row) => self.rows.push(row),
             Effect::Record(decision) => self.decisions.push(decision),
             Effect::Notify(notice) => self.notices.push(notice),
+            Effect::Exclusion(_) => panic!("only `lease` asks for this"),
         }
     }
 

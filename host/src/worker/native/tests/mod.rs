@@ -13,7 +13,7 @@ use dr_watchdog_sdk::{Level, Role, Situation};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::load;
+use super::PluginFile;
 use crate::policy::{Failure, FailureKind};
 use crate::worker::Guest;
 
@@ -33,6 +33,10 @@ fn compile(folder: &TempDir, defines: &[&str]) -> PathBuf {
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     output
+}
+
+fn load(path: &Path, config: &Value) -> Result<Box<dyn Guest>, Failure> {
+    super::load(PluginFile { path, descriptor: None }, None, config)
 }
 
 fn refusal(path: &Path) -> Failure {

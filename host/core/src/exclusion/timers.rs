@@ -1,0 +1,142 @@
+//! The timers of the lease, with the arithmetic of F.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The timers (`exclusion-notes.md` 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timers {
+    /// k: keepalive of a hold, with answer.
+    pub keep_alive: Duration,
+    /// L: lease, from the sending of what was acknowledged.
+    pub lease: Duration,
+    /// D: the guard has ended serving by then, counted from the lease's end.
+    pub fence: Duration,
+    /// From one look at an arbiter to the next.
+    pub look: Duration,
+    /// Deadline of one look.
+    pub look_timeout: Duration,
+    /// ρ: error of a clock's rate, in parts of a million.
+    pub clock_error_ppm: u32,
+    /// ε: slack.
+    pub slack: Duration,
+    /// F: silence after which the standby may take over.
+    pub wait: Duration,
+}
+
+impl Timers {
+    /// For heartbeats of 30 s: the manual's defaults.
+    pub fn reference() -> Self {
+        Self {
+            keep_alive: 10 * SECOND,
+            lease: 60 * SECOND,
+            fence: 15 * SECOND,
+            look: 5 * SECOND,
+            look_timeout: 5 * SECOND,
+            clock_error_ppm: 10_000,
+            slack: 3 * SECOND,
+            wait: Duration::ZERO,
+        }
+        .with_formula()
+    }
+
+    /// For heartbeats of 5 s.
+    pub fn fast() -> Self {
+        Self {
+            keep_alive: 3 * SECOND,
+            lease: 12 * SECOND,
+            fence: 5 * SECOND,
+            look: 2 * SECOND,
+            look_timeout: 2 * SECOND,
+            clock_error_ppm: 10_000,
+            slack: SECOND,
+            wait: Duration::ZERO,
+        }
+        .with_formula()
+    }
+
+    /// These timers with F as the formula gives it.
+    #[must_use]
+    pub fn with_formula(mut self) -> Self {
+        self.wait = self.formula();
+        self
+    }
+
+    /// G: the largest gap, from sending one look to the answer of the next.
+    pub fn gap_max(&self) -> Duration {
+        2 * self.look + self.look_timeout
+    }
+
+    /// P: the age from which a hold counts.
+    pub fn hold_age_min(&self) -> Duration {
+        self.gap_max() + SECOND
+    }
+
+    /// W: the oldest look a decision may use.
+    pub fn look_age_max(&self) -> Duration {
+        self.gap_max()
+    }
+
+    /// F = (L + max(D, W))·(1 + 2ρ) + ε, rounded up to a whole second.
+    pub fn formula(&self) -> Duration {
+        let overlap_us = (self.lease + self.fence.max(self.look_age_max())).as_micros();
+        let drift_us = (overlap_us * 2 * u128::from(self.clock_error_ppm)).div_ceil(1_000_000);
+        let us = overlap_us + drift_us + self.slack.as_micros();
+        let seconds = us.div_ceil(SECOND.as_micros());
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
+    }
+
+    /// A span of the other site's clock, as long as it can seem on ours.
+    pub fn longest(&self, span: Duration) -> Duration {
+        span + self.drift(span)
+    }
+
+    /// A span of the other site's clock, as short as it can seem on ours.
+    pub fn shortest(&self, span: Duration) -> Duration {
+        span.saturating_sub(self.drift(span))
+    }
+
+    fn drift(&self, span: Duration) -> Duration {
+        let us = span.as_micros() * 2 * u128::from(self.clock_error_ppm) / 1_000_000;
+        Duration::from_micros(u64::try_from(us).unwrap_or(u64::MAX))
+    }
+
+    /// Timers that are at least as strict as both: the shortest lease, the longest wait.
+    #[must_use]
+    pub fn stricter(&self, other: &Self) -> Self {
+        Self {
+            keep_alive: self.keep_alive.min(other.keep_alive),
+            lease: self.lease.min(other.lease),
+            fence: self.fence.min(other.fence),
+            look: self.look.min(other.look),
+            look_timeout: self.look_timeout.max(other.look_timeout),
+            clock_error_ppm: self.clock_error_ppm.max(other.clock_error_ppm),
+            slack: self.slack.max(other.slack),
+            wait: self.wait.max(other.wait),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_formula_gives_80_s_for_the_reference_and_20_s_for_the_fast_profile() {
+        assert_eq!(Timers::reference().wait, 80 * SECOND);
+        assert_eq!(Timers::fast().wait, 20 * SECOND);
+        assert_eq!(Timers::reference().gap_max(), 15 * SECOND);
+        assert_eq!(Timers::reference().hold_age_min(), 16 * SECOND);
+        assert_eq!(Timers::fast().gap_max(), 6 * SECOND);
+    }
+
+    #[test]
+    fn joint_timers_have_the_shorter_lease_with_the_longer_wait() {
+        let joint = Timers::reference().stricter(&Timers::fast());
+        assert_eq!((joint.lease, joint.wait), (12 * SECOND, 80 * SECOND));
+    }
+}

@@ -1,0 +1,184 @@
+//! What both sites must agree on: the release from the duty to stop, and the safety settings.
+
+use std::time::Duration;
+
+use super::super::Watchdog;
+use super::super::change::AfterWrite;
+use crate::effect::Trigger;
+use crate::exclusion::agreed::{Agreed, Versions};
+use crate::exclusion::memory::Promise;
+use crate::exclusion::message::{Duty, Signed};
+use crate::exclusion::rules::Rule;
+use crate::exclusion::state::{Joining, Release};
+use crate::time::{Moment, Now};
+
+/// A release "until further notice", as a moment.
+const FOR_EVER: Moment = Moment::from_us(u64::MAX / 2);
+
+impl Watchdog {
+    /// An operator at the active wants it to serve whatever happens.
+    pub(in super::super) fn ask_release(&mut self, now: Now, span: Option<Duration>) {
+        let is_active = self.phase.claims_active();
+        let Some(state) = self.lease.as_mut().filter(|_| is_active) else { return };
+        // The moment of asking makes the number unique at this site.
+        state.release = Some(Release { id: now.mono.us() ^ state.run, span, is_in_force: false });
+        self.announce();
+    }
+
+    /// It takes its duty back: the guard first, the word after it.
+    pub(in super::super) fn resume_duty(&mut self, now: Now) {
+        let Some(state) = self.lease.as_mut() else { return };
+        if state.release.take().is_some() {
+            state.evidence.revoke_grant();
+            state.reckon();
+            self.check_lease(now);
+            self.advance_serving(now);
+            self.announce();
+        }
+    }
+
+    /// Takes what the other site owes, has promised, or wants to be released from.
+    pub(super) fn take_duty(&mut self, now: Now, signed: &Signed) {
+        let is_standby = !self.phase.claims_active();
+        let Some(state) = self.lease.as_mut() else { return };
+        let (promise, timers) = (state.memory.promise, state.timers);
+        match signed.duty {
+            Duty::OffWanted { id, seconds }
+                if is_standby && promise.is_none_or(|promise| promise.id != id) =>
+            {
+                state.memory.promise = Some(Promise { id, seconds });
+                state.begin_promise(now.mono);
+                self.close_claim(now.mono);
+                self.persist(AfterWrite::Promise);
+            }
+            Duty::Off { id } if is_standby && promise.is_none_or(|promise| promise.id != id) => {
+                // The promise was lost with the state; for how long it was is not known any more.
+                state.memory.promise = Some(Promise { id, seconds: None });
+                state.begin_promise(now.mono);
+                self.close_claim(now.mono);
+                self.persist(AfterWrite::Promise);
+            }
+            Duty::Owed if promise.is_some() => {
+                state.end_promise();
+                self.persist(AfterWrite::Nothing);
+            }
+            _ => {}
+        }
+        let Some(state) = self.lease.as_mut() else { return };
+        if let Some(release) = state.release.as_mut().filter(|release| !release.is_in_force)
+            && signed.promised == Some(release.id)
+        {
+            release.is_in_force = true;
+            let end = release.span.map_or(FOR_EVER, |span| now.mono.plus(timers.shortest(span)));
+            state.evidence.grant(end);
+            state.reckon();
+        }
+    }
+
+    /// The promise is on disk: it may be said.
+    pub(in super::super) fn promise_written(&mut self) {
+        if let Some(state) = self.lease.as_mut() {
+            state.said_promise = state.memory.promise.map(|promise| promise.id);
+        }
+        self.announce();
+    }
+
+    /// What could not be written is written again later; until then nothing of it is said.
+    pub(in super::super) fn rewrite_at(&mut self, now: Now, after: AfterWrite) {
+        let later = now.mono.plus(self.settings.heartbeat.interval);
+        if let Some(state) = self.lease.as_mut() {
+            state.rewrite_at = Some(later);
+            state.rewrites_versions |= after == AfterWrite::Versions;
+        }
+    }
+
+    /// Writes again what could not be written.
+    pub(super) fn rewrite_if_due(&mut self, now: Now) {
+        let Some(state) = self.lease.as_mut() else { return };
+        if state.rewrite_at.is_some_and(|due| due <= now.mono) {
+            state.rewrite_at = None;
+            let is_versions = std::mem::take(&mut state.rewrites_versions);
+            self.persist(if is_versions { AfterWrite::Versions } else { AfterWrite::Promise });
+        }
+    }
+
+    /// An operator proposed new safety settings at this site.
+    pub(super) fn proposed(&mut self, now: Now, mut agreed: Agreed) {
+        let is_peer_ready = self.talking(now.mono).is_some_and(|peer| peer.is_joined);
+        let is_active = self.phase.claims_active();
+        let Some(state) = self.lease.as_mut() else { return };
+        let is_free = state.memory.versions.next.is_none() && state.joining == Joining::Joined;
+        if !is_free || !is_peer_ready || !is_active {
+            let text = "the safety settings stay as agreed: they can only be changed at the active, while the other site is heard and no other change is under way".to_owned();
+            self.notify(Trigger::Exclusion, text);
+            return;
+        }
+        agreed.version = state.memory.versions.current.version + 1;
+        if state.rules.has(Rule::JointChange) {
+            self.become_joint(now, agreed);
+        } else {
+            state.memory.versions = Versions::single(agreed);
+            state.said = state.memory.versions.say();
+            self.versions_changed(now.mono);
+            self.persist(AfterWrite::Versions);
+        }
+    }
+
+    /// From now on both versions count; it is said once it is on disk.
+    fn become_joint(&mut self, now: Now, next: Agreed) {
+        if let Some(state) = self.lease.as_mut() {
+            state.memory.versions.next = Some(next);
+        }
+        self.versions_changed(now.mono);
+        self.persist(AfterWrite::Versions);
+    }
+
+    /// Takes the versions that the other site is at.
+    pub(super) fn take_versions(&mut self, now: Now, signed: &Signed) {
+        let Some(state) = self.lease.as_mut() else { return };
+        let versions = &state.memory.versions;
+        if let (Joining::Lost { told: None }, Some(agreed), true) =
+            (state.joining, &signed.proposal, signed.is_joined)
+        {
+            // A site without its state takes the agreed version as it finds it.
+            state.memory.versions = Versions::single((**agreed).clone());
+            state.said = state.memory.versions.say();
+            self.versions_changed(now.mono);
+            return;
+        }
+        let follows = versions.current.version + 1;
+        let proposal = signed.proposal.as_ref().filter(|agreed| agreed.version == follows);
+        if let (None, Some(agreed)) = (&versions.next, proposal) {
+            let agreed = (**agreed).clone();
+            self.become_joint(now, agreed);
+            return;
+        }
+        let has_heard = signed.say.newest() == follows && state.said.next == Some(follows);
+        if let Some(next) = versions.next.clone().filter(|_| has_heard) {
+            // What counts changes only when it is on disk: until then both versions do.
+            state.memory.versions = Versions::single(next);
+            self.persist(AfterWrite::Versions);
+        }
+    }
+
+    /// The versions are on disk.
+    pub(in super::super) fn versions_written(&mut self, now: Moment) {
+        if let Some(state) = self.lease.as_mut() {
+            state.said = state.memory.versions.say();
+        }
+        self.versions_changed(now);
+        self.announce();
+    }
+
+    fn versions_changed(&mut self, now: Moment) {
+        let Some(state) = self.lease.as_mut() else { return };
+        for name in state.memory.versions.names() {
+            if !self.settings.arbiters.contains(&name) {
+                self.settings.arbiters.push(name);
+            }
+        }
+        let names = self.settings.arbiters.clone();
+        self.view.grow(names.len());
+        state.refresh_versions(now, &names);
+    }
+}

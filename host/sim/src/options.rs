@@ -1,0 +1,143 @@
+//! What a run is made of: everything that is drawn from its seed.
+
+use std::time::Duration;
+
+use dr_watchdog_core::exclusion::agreed::{Agreed, Kind};
+use dr_watchdog_core::exclusion::rules::Rules;
+use dr_watchdog_core::exclusion::timers::Timers;
+use dr_watchdog_core::settings::Heartbeat;
+use serde::{Deserialize, Serialize};
+
+use crate::random::Random;
+
+/// Which timers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Profile {
+    /// Heartbeats of 30 s.
+    Reference,
+    /// Heartbeats of 5 s.
+    Fast,
+}
+
+/// How two active sites are excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Exclusion {
+    /// The protocol.
+    Lease,
+    /// The manual's rules, with epochs and boot as standby.
+    Verdict,
+}
+
+/// What the caller chooses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Arbiters.
+    pub arbiters: usize,
+    /// What they show; empty = drawn per arbiter from mark, age, counter.
+    pub kinds: Vec<Kind>,
+    /// T, in ten-thousandths.
+    pub threshold: u16,
+    /// Timers.
+    pub profile: Profile,
+    /// Mode.
+    pub exclusion: Exclusion,
+    /// Whether only faults inside the assumptions are drawn.
+    pub is_assumed: bool,
+    /// Classes from which faults are drawn; empty = all that the assumptions allow.
+    pub classes: Vec<usize>,
+    /// Fewest faults of a schedule.
+    pub faults_min: u64,
+    /// Most faults of a schedule.
+    pub faults_max: u64,
+    /// Length of a schedule.
+    pub hours: u64,
+    /// All of them, except in a test build.
+    pub rules: Rules,
+    /// Whether the policy answers at random.
+    pub is_dice: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            arbiters: 5,
+            kinds: Vec::new(),
+            threshold: 5_000,
+            profile: Profile::Reference,
+            exclusion: Exclusion::Lease,
+            is_assumed: true,
+            classes: Vec::new(),
+            faults_min: 2,
+            faults_max: 5,
+            hours: 8,
+            rules: Rules::default(),
+            is_dice: false,
+        }
+    }
+}
+
+impl Options {
+    /// The timers of the profile.
+    pub fn timers(&self) -> Timers {
+        match self.profile {
+            Profile::Reference => Timers::reference(),
+            Profile::Fast => Timers::fast(),
+        }
+    }
+
+    /// The heartbeat of the profile.
+    pub fn heartbeat(&self) -> Heartbeat {
+        let seconds = Duration::from_secs;
+        match self.profile {
+            Profile::Reference => Heartbeat { interval: seconds(30), timeout: seconds(5), tries: 5 },
+            Profile::Fast => Heartbeat { interval: seconds(5), timeout: seconds(1), tries: 5 },
+        }
+    }
+}
+
+/// What is drawn once per run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drawn {
+    /// Error of each site's clock rate, in parts of a million.
+    pub rate_ppm: [i64; 2],
+    /// Kind of each arbiter.
+    pub kinds: Vec<Kind>,
+    /// Error of each arbiter's clock rate.
+    pub arbiter_ppm: Vec<i64>,
+    /// Seconds for which each arbiter keeps a dead row.
+    pub linger_s: Vec<u64>,
+    /// Percent of fences that take all of D.
+    pub slow_fence_percent: u64,
+}
+
+impl Drawn {
+    /// Draws.
+    pub fn draw(random: &mut Random, options: &Options) -> Self {
+        let mut ppm = |is_wild: bool| -> i64 {
+            let span = if is_wild { 10_000 } else { 50 };
+            i64::try_from(random.between(0, 2 * span)).unwrap_or(0) - i64::try_from(span).unwrap_or(0)
+        };
+        let rate_ppm = [ppm(true), ppm(true)];
+        let arbiter_ppm = (0..options.arbiters).map(|_| ppm(true)).collect();
+        let kinds = (0..options.arbiters).map(|i| match options.kinds.get(i % options.kinds.len().max(1)) {
+            Some(kind) => *kind,
+            None => Kind::ALL[random.index(3)],
+        });
+        let kinds: Vec<Kind> = kinds.collect();
+        let linger_s = (0..options.arbiters).map(|_| [15, 29, 900, 7_875][random.index(4)]).collect();
+        Self { rate_ppm, kinds, arbiter_ppm, linger_s, slow_fence_percent: [0, 30, 100][random.index(3)] }
+    }
+
+    /// The safety settings of version 1.
+    pub fn agreed(&self, options: &Options) -> Agreed {
+        Agreed {
+            version: 1,
+            arbiters: self.kinds.iter().enumerate().map(|(i, kind)| (format!("r{i}"), *kind)).collect(),
+            threshold: options.threshold,
+            timers: options.timers(),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Faults, as they begin and as they heal.
+
+use std::time::Duration;
+
+use dr_watchdog_core::Event;
+use dr_watchdog_core::exclusion::fact::{Command, Fact};
+use dr_watchdog_core::transitions::Phase;
+
+use super::queue::Happening;
+use super::{MS_US, SECOND_US, World};
+use crate::fault::Kind;
+
+impl World {
+    pub(super) fn begin_fault(&mut self, fault: usize) {
+        let (kind, for_us) = (self.faults[fault].kind.clone(), self.faults[fault].for_s * SECOND_US);
+        self.watch.note(self.now_us, None, || format!("FAULT {kind:?} for {} s", for_us / SECOND_US));
+        let is_alone = !self.in_force.iter().any(|in_force| *in_force);
+        self.in_force[fault] = true;
+        self.watch.loss = match kind {
+            Kind::PowerLoss { site } if is_alone && self.sites[site].is_serving() => {
+                Some((site, self.now_us))
+            }
+            _ => None,
+        };
+        self.after(for_us, Happening::FaultEnds { fault });
+        self.cut(&kind, true);
+        match kind {
+            Kind::PowerLoss { site } => self.power_off(site, false),
+            Kind::Reboot { site } => self.power_off(site, true),
+            Kind::ArbiterReboot { arbiter } => {
+                self.arbiters[arbiter].reboot();
+                self.arbiters[arbiter].down += 1;
+            }
+            Kind::SlowSsh => self.network.slow_ssh += 1,
+            Kind::Loss { site, percent } => self.network.loss[site].push(percent),
+            Kind::MoveVip { site } => self.move_vip(site),
+            Kind::DaemonCrash { site } => {
+                self.kill_daemon(site, true);
+                self.start_later(site, 2 * SECOND_US);
+            }
+            Kind::CrashLoop { site, .. } => self.crash_again(site, fault),
+            Kind::DaemonHang { site } => self.sites[site].hung += 1,
+            Kind::SlowStop { site, seconds } => self.sites[site].slow_stop_s = seconds,
+            Kind::BlockSsh { site } => self.sites[site].ssh_blocked += 1,
+            Kind::BlockUdp => self.network.udp_blocked += 1,
+            Kind::DiskFull { site } => self.sites[site].disk_full += 1,
+            Kind::StateLost { site } => self.lose_state(site),
+            Kind::HookFails { site } => self.sites[site].hook_fails += 1,
+            Kind::WallClockJump { site } => self.sites[site].clock.wall_off_ms += 7_200_000,
+            Kind::Nat { site } => self.sites[site].nat += 1,
+            Kind::WrongList { site } => {
+                self.sites[site].wrong_list += 1;
+                self.reload(site);
+            }
+            Kind::ForgottenShell { site, arbiter } => {
+                let session = self.id();
+                self.arbiters[arbiter].forgotten(self.now_us, site, session);
+            }
+            Kind::Freeze { site } => self.sites[site].frozen += 1,
+            Kind::FreezeClock { site } => {
+                self.sites[site].frozen += 1;
+                self.sites[site].clock.stop(self.now_us);
+            }
+            Kind::Lie { arbiter } => self.arbiters[arbiter].lies += 1,
+            Kind::RestoreImage { site } => self.restore_image(site),
+            Kind::ArbitersDown { arbiters } => arbiters.iter().for_each(|i| self.arbiters[*i].down += 1),
+            Kind::KillGuard { site } => self.kill_guard(site),
+            _ => self.operate(kind),
+        }
+        self.note_serving();
+    }
+
+    fn kill_guard(&mut self, index: usize) {
+        let guard = &mut self.sites[index].guard;
+        guard.generation += 1;
+        if guard.armed.is_some() && guard.fenced_at_us.is_none() {
+            let k_us = Self::us(self.options.timers().keep_alive);
+            self.later(index, k_us, Event::Exclusion(Fact::GuardFailed));
+        }
+    }
+
+    /// What operators do; faults that only cut paths have done all they do.
+    fn operate(&mut self, kind: Kind) {
+        match kind {
+            Kind::AutomaticOff { site } => {
+                let off =
+                    Event::OperatorDisabled { span: None, reason: "drill".to_owned(), by: "ops".to_owned() };
+                self.command(site, off);
+            }
+            Kind::HandOver { site } => {
+                self.command(site, Event::Exclusion(Fact::Operator(Command::HandOver)))
+            }
+            Kind::Manual { site } => self.become_active(site, false),
+            Kind::Force { site } => self.become_active(site, true),
+            Kind::Release { seconds } => {
+                let span = Some(Duration::from_secs(seconds));
+                self.at_active(Command::Release { span });
+            }
+            Kind::ChangeArbiters => self.change_arbiters(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn end_fault(&mut self, fault: usize) {
+        if !std::mem::take(&mut self.in_force[fault]) {
+            return;
+        }
+        let kind = self.faults[fault].kind.clone();
+        self.watch.note(self.now_us, None, || format!("healed {kind:?}"));
+        self.cut(&kind, false);
+        match kind {
+            Kind::PowerLoss { site } | Kind::Reboot { site } => self.power_on(site),
+            Kind::ArbiterReboot { arbiter } => self.arbiters[arbiter].down -= 1,
+            Kind::SlowSsh => self.network.slow_ssh -= 1,
+            Kind::Loss { site, percent } => {
+                let loss = &mut self.network.loss[site];
+                if let Some(at) = loss.iter().position(|found| *found == percent) {
+                    loss.remove(at);
+                }
+            }
+            Kind::MoveVip { site } => {
+                self.sites[site].is_vip_moving -= 1;
+                self.start_later(site, 0);
+            }
+            Kind::CrashLoop { site, .. } => self.start_later(site, SECOND_US),
+            Kind::DaemonHang { site } => {
+                self.sites[site].hung -= 1;
+                self.wake(site);
+            }
+            Kind::AutomaticOff { site } => self.switch_on(site),
+            Kind::SlowStop { site, .. } => self.sites[site].slow_stop_s = 0,
+            Kind::BlockSsh { site } => self.sites[site].ssh_blocked -= 1,
+            Kind::BlockUdp => self.network.udp_blocked -= 1,
+            Kind::DiskFull { site } => self.sites[site].disk_full -= 1,
+            Kind::HookFails { site } => self.sites[site].hook_fails -= 1,
+            Kind::Release { .. } => self.at_active(Command::Resume),
+            Kind::Nat { site } => self.sites[site].nat -= 1,
+            Kind::WrongList { site } => {
+                self.sites[site].wrong_list -= 1;
+                self.reload(site);
+            }
+            Kind::Freeze { site } | Kind::FreezeClock { site } => {
+                self.sites[site].frozen -= 1;
+                if self.sites[site].frozen == 0 {
+                    self.sites[site].clock.go_on(self.now_us);
+                    self.wake(site);
+                }
+            }
+            Kind::Lie { arbiter } => self.arbiters[arbiter].lies -= 1,
+            Kind::ArbitersDown { arbiters } => arbiters.iter().for_each(|i| self.arbiters[*i].down -= 1),
+            _ => {}
+        }
+        self.watch.healed_us = self.now_us;
+        self.watch.loss = None;
+        self.note_serving();
+    }
+
+    /// Cuts paths, or joins them again.
+    fn cut(&mut self, kind: &Kind, is_cut: bool) {
+        let change = |count: &mut u32| if is_cut { *count += 1 } else { *count -= 1 };
+        let network = &mut self.network;
+        match kind {
+            Kind::CutPeer => network.peer.iter_mut().for_each(change),
+            Kind::CutPeerOneWay { from } => change(&mut network.peer[*from]),
+            Kind::Isolate { site } => {
+                network.peer.iter_mut().for_each(change);
+                network.out[*site].iter_mut().chain(&mut network.back[*site]).for_each(change);
+            }
+            Kind::IsolateOneWay { site, outward: true } => {
+                change(&mut network.peer[*site]);
+                network.out[*site].iter_mut().for_each(change);
+            }
+            Kind::IsolateOneWay { site, outward: false } => {
+                change(&mut network.peer[1 - *site]);
+                network.back[*site].iter_mut().for_each(change);
+            }
+            Kind::CutArbiters { site, arbiters } | Kind::CutPeerAndArbiters { site, arbiters } => {
+                if matches!(kind, Kind::CutPeerAndArbiters { .. }) {
+                    network.peer.iter_mut().for_each(change);
+                }
+                for arbiter in arbiters {
+                    change(&mut network.out[*site][*arbiter]);
+                    change(&mut network.back[*site][*arbiter]);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn command(&mut self, site: usize, event: Event) {
+        if self.sites[site].hung == 0 && self.sites[site].frozen == 0 {
+            self.give(site, event);
+        }
+    }
+
+    /// The configuration of a site was changed and is read again.
+    fn reload(&mut self, site: usize) {
+        let settings = self.settings(site);
+        if let Some(core) = &self.sites[site].core
+            && core.settings().managed_rule != settings.managed_rule
+        {
+            let run = self.sites[site].run;
+            let event = Box::new(Event::Reloaded(Box::new(settings)));
+            self.after(0, Happening::Core { site, run, event });
+        }
+    }
+
+    /// An operator who gets no answer tries again.
+    pub(super) fn switch_on(&mut self, site: usize) {
+        let is_there =
+            self.sites[site].core.is_some() && self.sites[site].hung == 0 && self.sites[site].frozen == 0;
+        if is_there {
+            self.watch.healed_us = self.now_us;
+            self.give(site, Event::OperatorEnabled);
+        } else {
+            self.after(10 * SECOND_US, Happening::SwitchOn { site });
+        }
+    }
+
+    fn become_active(&mut self, site: usize, is_forced: bool) {
+        self.command(site, Event::Exclusion(Fact::Operator(Command::BecomeActive { is_forced })));
+    }
+
+    fn at_active(&mut self, command: Command) {
+        for site in 0..2 {
+            let phase = self.sites[site].core.as_ref().map(dr_watchdog_core::Watchdog::phase);
+            if phase == Some(Phase::Active) {
+                self.command(site, Event::Exclusion(Fact::Operator(command)));
+            }
+        }
+    }
+
+    /// The first arbiter leaves the agreed set; where it was missing it comes back.
+    fn change_arbiters(&mut self) {
+        for site in 0..2 {
+            let Some(core) = &self.sites[site].core else { continue };
+            let Some(state) = core.lease().filter(|_| core.phase() == Phase::Active) else { continue };
+            let mut agreed = state.memory.versions.current.clone();
+            let full = self.drawn.agreed(&self.options);
+            let half = full.arbiters.len().div_ceil(2);
+            let is_full = agreed.arbiters.len() == full.arbiters.len();
+            agreed.arbiters = if is_full { full.arbiters[..half].to_vec() } else { full.arbiters };
+            self.command(site, Event::Exclusion(Fact::Proposed(Box::new(agreed))));
+        }
+    }
+
+    fn power_off(&mut self, site: usize, is_orderly: bool) {
+        let was_up = self.sites[site].down == 0;
+        self.sites[site].down += 1;
+        if was_up {
+            self.kill_daemon(site, is_orderly);
+            self.sites[site].are_services_up = false;
+            self.sites[site].guard = super::site::Guard {
+                generation: self.sites[site].guard.generation + 1,
+                ..Default::default()
+            };
+        }
+    }
+
+    fn power_on(&mut self, index: usize) {
+        let site = &mut self.sites[index];
+        site.down -= 1;
+        if site.down == 0 {
+            site.boot += 1;
+            // Services that are enabled come up with the machine, unless only a lease lets them.
+            let was_active =
+                site.disk.as_ref().is_some_and(|durable| durable.role == dr_watchdog_sdk::Role::Active);
+            let has_rule = self.options.rules.has(dr_watchdog_core::exclusion::rules::Rule::BootAsStandby);
+            site.are_services_up = was_active && !has_rule;
+            let us = self.random.between(SECOND_US, 20 * SECOND_US);
+            self.start_later(index, us);
+        }
+    }
+
+    fn move_vip(&mut self, site: usize) {
+        self.sites[site].is_vip_moving += 1;
+        // The watchdog of the node that loses the VIP ends; that of the next one starts when it has it.
+        self.kill_daemon(site, true);
+    }
+
+    pub(super) fn crash_again(&mut self, site: usize, fault: usize) {
+        if !self.in_force[fault] {
+            return;
+        }
+        let Kind::CrashLoop { up_s, .. } = self.faults[fault].kind else { return };
+        self.kill_daemon(site, true);
+        let down_us = self.random.between(SECOND_US, 4 * SECOND_US);
+        self.start_later(site, down_us);
+        self.after(down_us + up_s * SECOND_US, Happening::CrashAgain { site, fault });
+    }
+
+    fn lose_state(&mut self, site: usize) {
+        self.kill_daemon(site, true);
+        self.sites[site].disk = None;
+        self.watch.forgives_epoch[site] = true;
+        self.start_later(site, 2 * SECOND_US);
+    }
+
+    fn restore_image(&mut self, index: usize) {
+        self.kill_daemon(index, false);
+        self.watch.forgives_epoch[index] = true;
+        let site = &mut self.sites[index];
+        site.disk = site.old_image.clone().or_else(|| site.disk.clone());
+        site.are_services_up = false;
+        site.boot += 1;
+        self.start_later(index, 20 * SECOND_US);
+    }
+
+    /// A machine or a watchdog goes on: the clock is looked at first, then what waited in the sockets.
+    fn wake(&mut self, index: usize) {
+        if self.sites[index].hung > 0 || self.sites[index].frozen > 0 {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.sites[index].inbox);
+        self.sites[index].timer_generation += 1;
+        self.sites[index].timer_at_us = u64::MAX;
+        self.rearm_guard(index);
+        self.give(index, Event::TimePassed);
+        for what in waiting {
+            let us = self.random.between(MS_US, 20 * MS_US);
+            self.after(us, what);
+        }
+    }
+
+    /// The guard's timer counts on the machine's own clock, which may have stood still.
+    fn rearm_guard(&mut self, index: usize) {
+        let site = &mut self.sites[index];
+        let Some((_, until)) = site.guard.armed.filter(|_| !site.guard.has_fired) else { return };
+        site.guard.generation += 1;
+        let generation = site.guard.generation;
+        let at_us = site.clock.true_us(until, self.now_us);
+        if self.options.rules.has(dr_watchdog_core::exclusion::rules::Rule::Guard) {
+            self.queue.push(at_us, Happening::GuardDue { site: index, generation });
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `arbiters import`: a list of devices becomes arbiters of the configuration.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::records::{self, Wrong};
+use super::{Globals, edit, exit, output};
+use crate::config::{Machine, Surroundings};
+
+/// Longest list: a thousand devices with their private keys.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Arguments of `arbiters import`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A CSV file with a header, or a JSON list: host, port, username, password, privateKey, kind.
+    file: PathBuf,
+}
+
+/// Runs the command.
+pub(super) fn run(globals: &Globals, args: &Args) -> ExitCode {
+    let place = args.file.display();
+    let read = Machine.read(&args.file, FILE_BYTES_MAX).map(String::from_utf8);
+    let text = match read {
+        Ok(Ok(text)) => text,
+        Ok(Err(_)) => return failed(&format!("{place} is no UTF-8 text"), exit::USAGE),
+        Err(error) => return failed(&format!("{place} cannot be read: {error}"), exit::USAGE),
+    };
+    let records = match records::read(&text) {
+        Ok(records) => records,
+        Err(wrongs) => {
+            let lines: Vec<String> =
+                wrongs.iter().map(|Wrong { line, what }| format!("{place}:{line}: {what}")).collect();
+            return failed(&format!("nothing was imported:\n{}", lines.join("\n")), exit::FAILED);
+        }
+    };
+    let config_file = globals.paths().config_file;
+    if let Err(error) = edit::add(&config_file, &records) {
+        return failed(&format!("{}: {}", config_file.display(), crate::config::chain(&error)), exit::FAILED);
+    }
+    output::line(&format!(
+        "{} arbiters were added to {}; `dr-watchdog arbiters trust NAME` pins the host key of each, at both sites",
+        records.len(),
+        config_file.display()
+    ));
+    exit::code(exit::OK)
+}
+
+fn failed(message: &str, status: u8) -> ExitCode {
+    output::failed(message);
+    exit::code(status)
+}

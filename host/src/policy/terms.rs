@@ -1,0 +1,110 @@
+//! The terms of a policy: what the operator grants it, pins it to, and keeps for it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use dr_watchdog_sdk::host::method;
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+
+/// What a policy may be granted beyond the common host calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Grant {
+    /// The host call `ping`.
+    Ping,
+    /// The host call `tcp`.
+    Tcp,
+    /// The host call `ssh`.
+    Ssh,
+    /// The machine's own network.
+    Network,
+}
+
+impl Grant {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ping, Self::Tcp, Self::Ssh, Self::Network];
+
+    /// The word as the configuration has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Tcp => "tcp",
+            Self::Ssh => "ssh",
+            Self::Network => "network",
+        }
+    }
+
+    /// The inverse of [`Grant::word`].
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.word() == word)
+    }
+
+    /// The grant that a host call needs; None for the common ones.
+    pub fn of_call(name: &str) -> Option<Self> {
+        match name {
+            method::PING => Some(Self::Ping),
+            method::TCP => Some(Self::Tcp),
+            method::SSH => Some(Self::Ssh),
+            _ => None,
+        }
+    }
+}
+
+/// The terms of one policy.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// `policy.grants`; None where nothing is written, which is [`Terms::granted`]'s default for the engine.
+    pub grants: Option<BTreeSet<Grant>>,
+    /// `policy.sha256`.
+    pub sha256: Option<String>,
+    /// Where `state.put` keeps its value; None keeps it only as long as the policy is loaded.
+    pub state_file: Option<PathBuf>,
+    /// `policy.sandbox.uid`.
+    pub uid: Option<u32>,
+    /// Folders that are closed to the guest.
+    pub hidden: Vec<PathBuf>,
+}
+
+impl Terms {
+    /// What a policy of this engine is granted. The operator's own Lua and scripts may probe; what a vendor ships asks
+    /// for it, and the operator says yes.
+    pub fn granted(&self, engine: Engine) -> BTreeSet<Grant> {
+        match (&self.grants, engine) {
+            (Some(grants), _) => grants.clone(),
+            (None, Engine::Lua | Engine::Script) => BTreeSet::from([Grant::Ping, Grant::Tcp, Grant::Ssh]),
+            (None, Engine::Native) => BTreeSet::new(),
+        }
+    }
+}
+
+/// What a policy asks for and has not got, as the configuration line that would grant it; None if nothing is missing.
+pub fn line_for(asked: &[String], granted: &BTreeSet<Grant>) -> Option<String> {
+    let words: BTreeSet<Grant> = asked.iter().filter_map(|word| Grant::from_word(word)).collect();
+    if words.is_subset(granted) {
+        return None;
+    }
+    let all: Vec<String> = words.union(granted).map(|grant| format!("\"{}\"", grant.word())).collect();
+    Some(format!("policy.grants = [{}]", all.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendors_plugin_gets_what_is_written_and_nothing_else() {
+        let mut terms = Terms::default();
+        assert!(terms.granted(Engine::Native).is_empty());
+        assert!(terms.granted(Engine::Lua).contains(&Grant::Ssh));
+        assert!(!terms.granted(Engine::Lua).contains(&Grant::Network));
+        terms.grants = Some(BTreeSet::from([Grant::Tcp]));
+        assert_eq!(terms.granted(Engine::Lua), terms.granted(Engine::Native));
+        let asked = ["network".to_owned(), "tcp".to_owned()];
+        let line = line_for(&asked, &terms.granted(Engine::Native));
+        assert_eq!(line.as_deref(), Some("policy.grants = [\"tcp\", \"network\"]"));
+        assert_eq!(line_for(&asked[1..], &terms.granted(Engine::Native)), None);
+        assert!(Grant::ALL.iter().all(|grant| Grant::from_word(grant.word()) == Some(*grant)));
+    }
+}

@@ -1,0 +1,140 @@
+//! `arbiters trust` and `arbiters import` as an operator types them.
+
+#![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use support::sshd::{Sshd, user};
+use tempfile::TempDir;
+
+/// A site's files.
+struct Site {
+    root: TempDir,
+}
+
+impl Site {
+    fn new(arbiters: &str) -> Self {
+        let site = Self { root: tempfile::tempdir().expect("a folder") };
+        let text = format!(
+            "# kept\n[site]\nname = \"a\"\nindex = 0\n[peer]\nname = \"b\"\nheartbeatKey = \"0123456789abcdef\"\n[core]\n\
+             peerVip = \"192.0.2.20\"\n{arbiters}"
+        );
+        std::fs::create_dir_all(site.file().parent().unwrap()).expect("a folder");
+        std::fs::write(site.file(), text).expect("a file");
+        site
+    }
+
+    fn file(&self) -> PathBuf {
+        self.root.path().join("etc/dr-watchdog/dr-watchdog.toml")
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.file()).expect("a file")
+    }
+
+    fn run(&self, words: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dr-watchdog"));
+        command.arg("arbiters").args(words).arg("--root").arg(self.root.path());
+        command.env_remove("DR_WATCHDOG_SOCKET").stdin(Stdio::null());
+        let Output { status, stdout, stderr } = command.output().expect("the program runs");
+        (status.code(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
+    }
+}
+
+fn arbiter(sshd: &Sshd, more: &str) -> String {
+    format!(
+        "[[watchdog.failureDetection.arbiters]] # the first\nhost = \"127.0.0.1\"\nport = {}\nusername = \"{}\" # ours\n\
+         password = \"x\"\n{more}",
+        sshd.address.port(),
+        user()
+    )
+}
+
+#[test]
+fn a_shown_key_is_pinned_only_if_it_is_the_expected_one() {
+    let sshd = Sshd::start();
+    let site = Site::new(&arbiter(&sshd, ""));
+    let before = site.text();
+    let (code, said) = site.run(&["trust", "127.0.0.1"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains(&format!("ssh-ed25519 {}", sshd.fingerprint)) && said.contains("nobody can be asked"),
+        "{said}"
+    );
+    let (code, said) = site.run(&["trust", "127.0.0.1", "--fingerprint", "SHA256:another"]);
+    assert_eq!((code, site.text()), (Some(1), before.clone()), "{said}");
+    let (code, said) = site.run(&["trust", "127.0.0.9"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("the arbiters are 127.0.0.1"), "{said}");
+
+    let (code, said) = site.run(&["trust", "127.0.0.1", "--fingerprint", &sshd.fingerprint]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(site.text(), format!("{before}hostKey = \"{}\"\n", sshd.fingerprint));
+    let (code, said) = site.run(&["trust", "127.0.0.1"]);
+    assert!(code == Some(0) && said.contains("that is the pinned one"), "{said}");
+}
+
+#[test]
+fn a_changed_key_is_an_alarm_and_is_replaced_on_demand_only() {
+    let (old, new) = (Sshd::start(), Sshd::start());
+    let site = Site::new(&arbiter(&new, &format!("hostKey = \"{}\"\n", old.fingerprint)));
+    let (code, said) = site.run(&["trust", "127.0.0.1"]);
+    assert!(
+        code == Some(1) && said.contains("ALARM: pinned is") && said.contains(&old.fingerprint),
+        "{said}"
+    );
+    assert!(site.text().contains(&old.fingerprint));
+    let (code, said) = site.run(&["trust", "127.0.0.1", "--fingerprint", &new.fingerprint]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(site.text().contains(&new.fingerprint) && !site.text().contains(&old.fingerprint));
+}
+
+#[test]
+fn a_list_is_imported_whole_or_not_at_all() {
+    let sshd = Sshd::start();
+    let site = Site::new(&arbiter(&sshd, ""));
+    let before = site.text();
+    let list = site.root.path().join("devices.csv");
+    let import = |text: &str| {
+        std::fs::write(&list, text).unwrap();
+        site.run(&["import", list.to_str().unwrap()])
+    };
+    let (code, said) = import("host,username,password,port\n203.0.113.1,w,x,\n203.0.113.2,,x,0\n");
+    assert_eq!((code, site.text()), (Some(1), before.clone()), "{said}");
+    assert!(
+        said.contains("devices.csv:3: no username") && said.contains("devices.csv:3: port \"0\""),
+        "{said}"
+    );
+    // What the file does not know, the configuration does: that arbiter is there already.
+    let (code, said) =
+        import(&format!("host,username,password,port\n127.0.0.1,w,x,{}\n", sshd.address.port()));
+    assert_eq!((code, site.text()), (Some(1), before.clone()), "{said}");
+    assert!(said.contains("stands at line"), "{said}");
+
+    let (code, said) = import(
+        "host,port,username,password,privateKey,kind\n203.0.113.1,22,w,\"a \"\"b\"\"\",,junos\n203.0.113.2,830,w,x,,\n",
+    );
+    assert_eq!(code, Some(0), "{said}");
+    let text = site.text();
+    assert!(text.starts_with(&before), "{text}");
+    let (config, _) = dr_watchdog::config::load_file(&site.file()).expect("it loads");
+    let names: Vec<_> = config.arbiters.iter().map(|arbiter| (arbiter.host.as_str(), arbiter.port)).collect();
+    assert_eq!(names[1..], [("203.0.113.1", 22), ("203.0.113.2", 830)]);
+}
+
+#[test]
+fn a_list_is_imported_beside_arbiters_that_are_written_in_one_line() {
+    let site = Site::new(
+        "[watchdog.failureDetection]\narbiters = [\n  { host = \"203.0.113.9\", username = \"w\", password = \"x\" }, # inline\n]\n",
+    );
+    let list = site.root.path().join("devices.json");
+    std::fs::write(&list, "[{\"host\": \"203.0.113.1\", \"username\": \"w\", \"password\": \"x\"}]").unwrap();
+    let (code, said) = site.run(&["import", list.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(site.text().contains("# inline"), "{}", site.text());
+    let (config, _) = dr_watchdog::config::load_file(&site.file()).expect("it loads");
+    assert_eq!(config.arbiters.len(), 2);
+}
