@@ -77,7 +77,7 @@ fn spec(path: &Path, harm: &str) -> PolicySpec {
         script_user: None,
         script_secrets: false,
         run_dir: path.parent().unwrap().to_owned(),
-        terms: Terms::default(),
+        terms: Terms { grants: Some(std::collections::BTreeSet::new()), ..Terms::default() },
     }
 }
 

@@ -78,7 +78,7 @@ impl Runner {
     pub async fn load(spec: PolicySpec) -> Result<Self, Failure> {
         let mut warnings = trust::check(&spec.path, spec.permissions)?;
         let (engine, file) = (spec.engine, file_name(&spec));
-        let granted = spec.terms.granted(engine);
+        let granted = spec.terms.granted();
         let state = state::State::new(spec.terms.state_file.clone());
         let (inside, describe) = match engine {
             Engine::Lua | Engine::Native => {

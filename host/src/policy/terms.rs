@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use dr_watchdog_sdk::host::method;
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
-
 /// What a policy may be granted beyond the common host calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,7 +53,7 @@ impl Grant {
 /// The terms of one policy.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
-    /// `policy.grants`; None where nothing is written, which is [`Terms::granted`]'s default for the engine.
+    /// `policy.grants`; None where nothing is written, which is [`Terms::granted`]'s default.
     pub grants: Option<BTreeSet<Grant>>,
     /// `policy.sha256`.
     pub sha256: Option<String>,
@@ -68,14 +66,10 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// What a policy of this engine is granted. The operator's own Lua and scripts may probe; what a vendor ships asks
-    /// for it, and the operator says yes.
-    pub fn granted(&self, engine: Engine) -> BTreeSet<Grant> {
-        match (&self.grants, engine) {
-            (Some(grants), _) => grants.clone(),
-            (None, Engine::Lua | Engine::Script) => BTreeSet::from([Grant::Ping, Grant::Tcp, Grant::Ssh]),
-            (None, Engine::Native) => BTreeSet::new(),
-        }
+    /// What the policy is granted: what is written, else the probes that every engine has (design 7: the same host
+    /// calls everywhere). A network of its own is never granted without being written.
+    pub fn granted(&self) -> BTreeSet<Grant> {
+        self.grants.clone().unwrap_or_else(|| BTreeSet::from([Grant::Ping, Grant::Tcp, Grant::Ssh]))
     }
 }
 
@@ -94,17 +88,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vendors_plugin_gets_what_is_written_and_nothing_else() {
+    fn a_policy_gets_what_is_written_and_a_network_only_then() {
         let mut terms = Terms::default();
-        assert!(terms.granted(Engine::Native).is_empty());
-        assert!(terms.granted(Engine::Lua).contains(&Grant::Ssh));
-        assert!(!terms.granted(Engine::Lua).contains(&Grant::Network));
+        assert!(terms.granted().contains(&Grant::Ssh));
+        assert!(!terms.granted().contains(&Grant::Network));
         terms.grants = Some(BTreeSet::from([Grant::Tcp]));
-        assert_eq!(terms.granted(Engine::Lua), terms.granted(Engine::Native));
         let asked = ["network".to_owned(), "tcp".to_owned()];
-        let line = line_for(&asked, &terms.granted(Engine::Native));
+        let line = line_for(&asked, &terms.granted());
         assert_eq!(line.as_deref(), Some("policy.grants = [\"tcp\", \"network\"]"));
-        assert_eq!(line_for(&asked[1..], &terms.granted(Engine::Native)), None);
+        assert_eq!(line_for(&asked[1..], &terms.granted()), None);
         assert!(Grant::ALL.iter().all(|grant| Grant::from_word(grant.word()) == Some(*grant)));
     }
 }

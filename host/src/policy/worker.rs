@@ -262,7 +262,7 @@ impl Process {
         if let Some(uid) = spec.terms.uid {
             command.arg(format!("--uid={uid}"));
         }
-        if spec.terms.granted(spec.engine).contains(&Grant::Network) {
+        if spec.terms.granted().contains(&Grant::Network) {
             command.arg("--network");
         }
         for folder in &spec.terms.hidden {
