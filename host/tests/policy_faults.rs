@@ -2,7 +2,7 @@
 //!
 //! Root shows the whole wall here; the same table is run as an ordinary user, whose wall is a user namespace.
 
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, like the test itself")]
+#![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
