@@ -1,4 +1,4 @@
-//! `arbiters trust` and `arbiters import` as an operator types them.
+//! The commands that change the list of arbiters, as an operator types them.
 
 #![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dr_watchdog_tests::lab::Lone;
+use dr_watchdog_tests::lab::{Lone, Pair};
 use dr_watchdog_tests::wait;
 
 /// Longest plan: three steps, twice, with a start in between.
@@ -157,4 +157,31 @@ fn a_step_does_not_outlive_the_watchdog_that_was_killed() {
         wait::holds(pids.trim().is_empty(), || format!("still there: {pids}"))
     };
     wait::until("everything of the watchdog is gone", Duration::from_secs(10), gone, String::new);
+}
+
+/// Goal: a watchdog that hangs is no lost site: its site still answers, and nobody may take over from services that
+/// run. Method: SIGSTOP of A's watchdog for longer than F. Wrong would be: B becomes active, or A does anything but go
+/// on when it is let go.
+#[test]
+fn a_frozen_watchdog_of_a_site_that_answers_changes_nothing() {
+    let mut pair = Pair::settled(3, |_, _| {});
+    pair.a.freeze();
+    let heard = pair.b.health()["peer"]["lastHeard"].clone();
+    let instant = |value: &serde_json::Value| {
+        value
+            .as_str()
+            .and_then(|text| dr_watchdog_sdk::Utc::parse(text).ok())
+            .map_or(0, |instant| instant.unix_ms())
+    };
+    pair.b.wait("nothing was heard for longer than F", PLAN_LIMIT, |daemon| {
+        let health = daemon.try_health()?;
+        let silent_ms = instant(&health["time"]) - instant(&heard);
+        wait::holds(silent_ms > 10_000, || format!("silent for {silent_ms} ms"))
+    });
+    assert_eq!(pair.b.standing().unwrap(), "standby/standby", "{}", pair.dump());
+    assert_eq!(pair.b.health()["peer"]["reachable"], true, "{}", pair.dump());
+    pair.a.thaw();
+    pair.wait_well();
+    assert_eq!(pair.a.standing().unwrap(), "active/active", "{}", pair.dump());
+    assert_eq!((pair.ledger.count("serve"), pair.ledger.count("stop")), (1, 0), "{}", pair.dump());
 }

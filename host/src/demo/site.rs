@@ -17,8 +17,8 @@ use super::readiness::is_ready_within;
 use crate::frames::{self, Request, Response};
 use crate::paths::Paths;
 
-/// Longest wait for an answer of a daemon: it answers within milliseconds, or it is in trouble.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for an answer of a daemon: most come within milliseconds, `arbiters.sessions` after a whole look.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the end of a daemon that was told to end.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// Lines of a daemon's log that are shown when it fails.

@@ -21,8 +21,8 @@ const ARBITERS: u64 = 50;
 const ROUNDS: usize = 200;
 /// Plain calls that are timed together: one alone is as short as the clock's own cost.
 const PLAIN_CALLS: u32 = 20;
-/// Python runs; each takes as long as a hundred of the others.
-const PYTHON_RUNS: usize = 30;
+/// Rounds from one run of Python to the next; each takes as long as fifty of the others.
+const ROUNDS_PER_PYTHON: usize = 8;
 
 /// Measures; whether every bar is met.
 ///
@@ -34,12 +34,12 @@ pub fn measure() -> bool {
     println!("verdicts: {ARBITERS} arbiters, {} bytes of sections, medians", sections.len());
     let scratch = Scratch::new("bench");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (lua, native, rust) = tokio::task::LocalSet::new().block_on(&runtime, engines(&case, scratch.path()));
     let files = PythonFiles {
         sections: scratch.write("sections.json", sections),
         answers: scratch.write("answers.json", answers(&case).to_string()),
     };
-    let python = median((0..PYTHON_RUNS).map(|_| python(&files)).collect());
+    let engines = engines(&case, &files, scratch.path());
+    let [lua, native, rust, python] = tokio::task::LocalSet::new().block_on(&runtime, engines);
     tell("plain Rust call, JSON in and out", rust, "us");
     tell("compiled plugin in the worker", native, "us");
     tell("Lua in the worker, a fresh state each time", lua, "us");
@@ -51,16 +51,21 @@ pub fn measure() -> bool {
         && is_lua_met
 }
 
-async fn engines(case: &table::Case, run_dir: &Path) -> (f64, f64, f64) {
+/// Microseconds of Lua, the compiled plugin, plain Rust, Python.
+async fn engines(case: &table::Case, files: &PythonFiles, run_dir: &Path) -> [f64; 4] {
     let mut lua = Loaded::load(&in_repository("scripts/arbitration.lua"), run_dir).await.unwrap();
     let mut native = Loaded::load(&arbitration_plugin(), run_dir).await.unwrap();
     let (mut lua_us, mut native_us, mut rust_us) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    let mut python_us = Vec::new();
+    for round in 0..ROUNDS {
+        if round % ROUNDS_PER_PYTHON == 0 {
+            python_us.push(python(files));
+        }
         lua_us.push(us(lua.ask(case).await.unwrap().1));
         native_us.push(us(native.ask(case).await.unwrap().1));
         rust_us.push(rust(case));
     }
-    (median(lua_us), median(native_us), median(rust_us))
+    [lua_us, native_us, rust_us, python_us].map(median)
 }
 
 fn us(span: Duration) -> f64 {

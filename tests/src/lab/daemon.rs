@@ -1,6 +1,6 @@
 //! A watchdog of one site: started, asked, broken.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -250,9 +250,4 @@ impl Drop for Daemon {
             let _ = child.wait();
         }
     }
-}
-
-/// An empty log file at a place, for a run that a test starts by itself.
-pub fn log_at(path: &Path) -> File {
-    File::create(path).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Faults, as they begin and as they heal.
+//! Faults: how each begins, how it heals.
 
 use std::time::Duration;
 
