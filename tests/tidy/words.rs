@@ -1,13 +1,16 @@
 //! Words that do not belong in the tree.
 
+use std::path::Path;
+
+use dr_watchdog_tests::program::repository;
+
 use crate::tree::{File, demand, files};
 
 /// Words in any file, each with the reason. They are looked for without regard to case.
-const ANYWHERE: [(&str, &str); 8] = [
+const ANYWHERE: [(&str, &str); 7] = [
     ("todo", "finish it or leave it out"),
     ("fixme", "finish it or leave it out"),
     ("xxx:", "finish it or leave it out"),
-    ("/work/", "a path of the machine it was written on"),
     ("/root/", "a path of the machine it was written on"),
     ("issue #", "say what it is about instead"),
     ("helper", "name what it does"),
@@ -60,9 +63,29 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
+/// Places that name the folder in which this checkout lies: a path of the machine, wherever that is.
+fn own_paths(files: &[File], checkout: &Path) -> Vec<String> {
+    let around = checkout.parent().filter(|parent| parent.parent().is_some()).unwrap_or(checkout);
+    let path = format!("{}/", around.display());
+    let lines = files.iter().flat_map(|file| file.text.lines().enumerate().map(move |line| (file, line)));
+    let found = lines.filter(|(_, (_, line))| line.contains(&path));
+    found.map(|(file, (index, _))| format!("{}:{}: a path of this machine", file.path, index + 1)).collect()
+}
+
 #[test]
 fn no_banned_word_is_in_the_tree() {
     demand("banned words", &banned(&files()));
+}
+
+#[test]
+fn no_path_of_this_machine_is_in_the_tree() {
+    demand("paths of this machine", &own_paths(&files(), &repository()));
+}
+
+#[test]
+fn a_path_of_this_machine_is_found() {
+    let files = [File::sample("a.md", "fine\nsee /srv/builds/other\n")];
+    assert_eq!(own_paths(&files, Path::new("/srv/builds/here")), ["a.md:2: a path of this machine"]);
 }
 
 #[test]
