@@ -88,7 +88,6 @@ impl Site {
                 kind: dr_watchdog_core::effect::PlanKind::BeActive,
                 step: 0,
                 step_name: "start".to_owned(),
-                failed: false,
                 purpose: dr_watchdog_core::durable::Purpose::FirstStart,
             });
         }

@@ -48,9 +48,6 @@ pub struct DurablePlan {
     pub step: usize,
     /// Its name, so that a changed configuration is noticed.
     pub step_name: String,
-    /// Whether it had failed for good.
-    #[serde(default)]
-    pub failed: bool,
     /// What the plan is for.
     pub purpose: Purpose,
 }

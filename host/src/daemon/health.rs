@@ -70,7 +70,7 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
         "role": core.role(),
         "phase": core.phase(),
         "booting": core.boot_end().is_some(),
-        "serving": core.phase() == Phase::Active,
+        "serving": core.phase().may_serve(),
         "epoch": core.epoch(),
         "situation": core.situation(),
         "waitTime": core.wait_time(),
@@ -129,6 +129,7 @@ fn takeover(now: Now, core: &Watchdog, config: &Config) -> Value {
     // Whatever ends later: the pings, or the age of the last session plus the look that sees it.
     let within_ms = lost_ms.max(wait_ms.saturating_add(look_ms));
     let why = match core.role() {
+        _ if core.boot_end().is_some() => "this site is booting: it decides nothing yet".to_owned(),
         Role::Standalone => "this site is standalone".to_owned(),
         Role::Standby => core.automatic().why_off().unwrap_or_default(),
         Role::Active => match core.fresh_peer(now) {
@@ -163,7 +164,7 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
     if core.phase() == Phase::DemotionFailed {
         problems.push(Problem::critical(
             "a step to become standby failed: services of this site may still be serving",
-            "stop them by hand, then restart the watchdog; the log names the step",
+            "the log names the step: finish it by hand; when it may run once more, set idempotent = true for it and restart the watchdog",
         ));
     }
     if matches!(core.reach(), Reach::Lost { .. }) {

@@ -122,7 +122,7 @@ impl Watchdog {
     fn resume_plan(&mut self, now: Now, stored: &DurablePlan) {
         let steps = self.steps(stored.kind);
         let found = steps.iter().position(|step| step.name == stored.step_name);
-        let may_run = found.is_none_or(|step| steps[step].idempotent && !stored.failed);
+        let may_run = found.is_none_or(|step| steps[step].idempotent);
         let id = self.next_id();
         let mut plan = RunningPlan::new(id, stored.kind, stored.purpose);
         plan.step = found.unwrap_or(0);

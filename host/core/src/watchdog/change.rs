@@ -82,16 +82,16 @@ impl Watchdog {
         }
         let id = self.next_id();
         self.plan = Some(RunningPlan::new(id, kind, purpose));
-        self.store_plan_step(false);
+        self.store_plan_step();
         self.persist(AfterWrite::Announce { plan: id });
     }
 
-    fn store_plan_step(&mut self, failed: bool) {
+    fn store_plan_step(&mut self) {
         let Some(plan) = &self.plan else { return };
         let steps = self.steps(plan.kind);
         let step_name = steps.get(plan.step).map(|step| step.name.clone()).unwrap_or_default();
         let (kind, step, purpose) = (plan.kind, plan.step, plan.purpose);
-        self.durable.plan = Some(DurablePlan { kind, step, step_name, failed, purpose });
+        self.durable.plan = Some(DurablePlan { kind, step, step_name, purpose });
     }
 
     /// Takes the end of a write.
@@ -184,7 +184,7 @@ impl Watchdog {
             plan.step += 1;
         }
         if step + 1 < steps.len() {
-            self.store_plan_step(false);
+            self.store_plan_step();
             self.persist(AfterWrite::Step { plan });
         } else {
             self.complete(plan, kind);
@@ -205,13 +205,13 @@ impl Watchdog {
             }
             PlanKind::BeStandby => {
                 self.change(Cause::StepFailed);
-                self.store_plan_step(!may_retry);
+                self.store_plan_step();
                 self.persist(AfterWrite::Nothing);
                 self.retry_at = may_retry.then(|| now.mono.plus(self.settings.heartbeat.interval));
                 let next = if may_retry {
                     "it is tried again after the next heartbeat interval"
                 } else {
-                    "it may not run twice, so an operator must finish it and restart the watchdog"
+                    "it may not run twice: finish it by hand; when it may run once more, set idempotent = true for it and restart the watchdog"
                 };
                 self.notify(
                     Trigger::StepFailed,

@@ -45,13 +45,8 @@ fn an_interrupted_demotion_goes_on_at_its_step_on_any_boot() {
 fn with_a_step_that_may_not_run_twice(kind: PlanKind) -> Site {
     let step = |name: &str| Step { name: name.to_owned(), idempotent: false, on_failure: OnFailure::Stop };
     let mut durable = Durable::new(Role::Active, "boot-1");
-    durable.plan = Some(DurablePlan {
-        kind,
-        step: 0,
-        step_name: "once".to_owned(),
-        failed: false,
-        purpose: Purpose::Failover,
-    });
+    durable.plan =
+        Some(DurablePlan { kind, step: 0, step_name: "once".to_owned(), purpose: Purpose::Failover });
     let settings = match kind {
         PlanKind::BeActive => Settings { be_active: vec![step("once"), step("later")], ..settings() },
         PlanKind::BeStandby => Settings { be_standby: vec![step("once"), step("later")], ..settings() },
@@ -115,4 +110,22 @@ fn a_standalone_site_does_nothing_at_all() {
     let mut site = Site::boot_beside(settings(), stored(Role::Standalone), None, false);
     site.run_for(600);
     assert!(site.effects.is_empty() && site.asks.is_empty());
+}
+
+#[test]
+fn a_step_that_an_operator_has_finished_may_run_once_more_and_the_demotion_ends() {
+    let stuck = with_a_step_that_may_not_run_twice(PlanKind::BeStandby);
+    let stored = stuck.stored.clone().unwrap();
+    let again = |idempotent| {
+        let step = |name: &str| Step { name: name.to_owned(), idempotent, on_failure: OnFailure::Stop };
+        let settings = Settings { be_standby: vec![step("once"), step("later")], ..settings() };
+        let mut site = Site::boot(settings, Found::Good(Box::new(stored.clone())), Some((Phase::Active, 2)));
+        site.run_for(100);
+        site
+    };
+    let unchanged = again(false);
+    assert_eq!(unchanged.watchdog.phase(), Phase::DemotionFailed, "a restart alone is no operator's word");
+    let allowed = again(true);
+    assert_eq!(allowed.watchdog.phase(), Phase::Standby);
+    assert_eq!((allowed.count("beStandby 0"), allowed.count("beStandby 1")), (1, 1));
 }

@@ -80,7 +80,6 @@ pub(super) fn restarted(role: Role, plan: Option<(PlanKind, usize, &str)>, boot_
         kind,
         step,
         step_name: name.to_owned(),
-        failed: false,
         purpose: Purpose::Failover,
     });
     let mut site = Site::boot(settings(), Found::Good(Box::new(durable)), Some((Phase::Active, 2)));
