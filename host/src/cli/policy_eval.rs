@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::policy_probes::Probes;
 use super::{exit, policy};
+use crate::config;
 use crate::policy::runner::nothing;
 use crate::policy::{Answers, Engine, Failure, Outcome, Question, Runner, engine_of};
 
@@ -128,7 +129,11 @@ fn prepare(args: &Args) -> Result<Prepared, String> {
     Ok(Prepared {
         spec,
         _folder: folder,
-        question: Question { context, sections_with_secrets: sections.clone(), sections },
+        question: Question {
+            context,
+            sections: config::without_secrets(sections.clone()),
+            sections_with_secrets: sections,
+        },
         evidence,
         role,
         probes,

@@ -24,7 +24,7 @@ pub use lower::load_text;
 pub use model::Config;
 pub use report::{Machine, Surroundings};
 pub use safety::{HASH_BYTES, safety_hash};
-pub use shown::{sections, with_secrets};
+pub use shown::{sections, with_secrets, without_secrets};
 
 /// Longest configuration file: a thousand arbiters take about 200 KB.
 const FILE_BYTES_MAX: u64 = 4 << 20;

@@ -8,7 +8,7 @@ use dr_watchdog_core::effect::{Ask, Decision, Notice, PingTargets, PlanKind, Tri
 use dr_watchdog_core::{Effect, Event, Now, Watchdog};
 use dr_watchdog_sdk::Context;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::health::Problem;
 use super::history::History;
@@ -19,6 +19,7 @@ use super::steps::Steps;
 use super::{records, sections, settings};
 use crate::arbiters::Arbiters;
 use crate::config::{self, Config};
+use crate::frames::Response;
 use crate::paths::Paths;
 use crate::peer::link::Link;
 use crate::policy::Question;
@@ -41,6 +42,8 @@ pub(super) struct World {
     pub(super) open: BTreeMap<u64, records::Asked>,
     pub(super) last_decision: Option<Value>,
     pub(super) problems: BTreeMap<Trigger, Problem>,
+    /// Callers who turned the switch of automatic failover and wait until it is on disk.
+    pub(super) switching: Vec<(u64, oneshot::Sender<Response>)>,
     /// Why the configuration on disk is not the running one, if it is not.
     pub(super) reload_problem: Option<Problem>,
     /// The states as they were last written, without their instants.
@@ -77,6 +80,7 @@ impl World {
             open: BTreeMap::new(),
             last_decision: None,
             problems: BTreeMap::new(),
+            switching: Vec::new(),
             reload_problem: None,
             shown: Value::Null,
             is_ending: false,

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dr_watchdog_core::effect::Trigger;
 use dr_watchdog_core::transitions::Phase;
 use dr_watchdog_core::{Event, Now, Watchdog};
 use serde_json::{Map, Value, json};
@@ -45,10 +46,13 @@ pub(super) fn handle(
             world.is_ending = true;
             Ok(json!({"pid": std::process::id()}))
         }
-        "automaticFailover" => automatic_failover(&request.params).map(|change| {
-            event = Some(change);
-            Value::Null
-        }),
+        "automaticFailover" => match automatic_failover(&request.params) {
+            Ok(change) => {
+                world.switching.push((id, reply));
+                return Some(change);
+            }
+            Err(error) => Err(error),
+        },
         "arbiters.ping" | "arbiters.sessions" => {
             look(world, core, now, &request, reply);
             return None;
@@ -120,6 +124,24 @@ fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
 }
 
 impl World {
+    /// Answers who turned the switch of automatic failover. The loop calls this when what the core asked for is done,
+    /// so that nobody is told of a switch that a restart would turn back.
+    pub(super) fn answer_switching(&mut self) {
+        let unwritten = self.problems.get(&Trigger::StateNotWritten).map(|problem| problem.message.clone());
+        for (id, reply) in self.switching.drain(..) {
+            let answer = match &unwritten {
+                None => Ok(Value::Null),
+                Some(why) => Err(error(
+                    "failed",
+                    format!(
+                        "the switch holds only until this daemon ends: {why}; make room and repeat the command"
+                    ),
+                )),
+            };
+            send(reply, id, answer);
+        }
+    }
+
     fn health(&self, now: Now, core: &Watchdog) -> Value {
         let policy = self.desk.status();
         let mut problems: Vec<Problem> = self.problems.values().cloned().collect();

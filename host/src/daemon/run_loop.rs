@@ -88,6 +88,7 @@ async fn perform_all(core: &mut Watchdog, world: &mut World) {
             core.handle_event(now(), event);
         }
     }
+    world.answer_switching();
     world.show(now(), core);
 }
 
