@@ -1,5 +1,6 @@
 //! `policy`: tries and checks policies.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -51,6 +52,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     // subscriber is there already only if this runs inside another program.
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .without_time()
         .with_max_level(tracing::Level::INFO)
