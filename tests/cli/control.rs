@@ -38,6 +38,50 @@ fn health_has_the_documented_shape_and_its_status_is_the_exit_code() {
     on(&lone.site, &["health"]).says(&["standby", "booting"]);
 }
 
+/// What the documentation of `health --json` names.
+const DOCUMENTED: &[&str] = &[
+    "status",
+    "time",
+    "version",
+    "daemon.up",
+    "daemon.pid",
+    "daemon.asOf",
+    "site",
+    "role",
+    "phase",
+    "booting",
+    "serving",
+    "epoch",
+    "peer.reachable",
+    "peer.role",
+    "peer.epoch",
+    "peer.lastHeard",
+    "peer.configEqual",
+    "takeover.possible",
+    "takeover.why",
+    "takeover.withinS",
+    "exclusion.mode",
+    "exclusion.leaseS",
+    "exclusion.fenceS",
+    "exclusion.windowS",
+    "exclusion.waitS",
+    "exclusion.leaseLeftS",
+    "exclusion.guard",
+    "automaticFailover.enabled",
+    "automaticFailover.until",
+    "automaticFailover.reason",
+    "automaticFailover.by",
+    "arbiters.total",
+    "arbiters.reachable",
+    "arbiters.managed",
+    "policy.engine",
+    "policy.name",
+    "policy.state",
+    "services",
+    "lastDecision",
+    "problems",
+];
+
 /// The places of a document: every key on the way to a value. What is below these few follows from what there is.
 fn places(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
     match value.as_object() {
@@ -50,55 +94,13 @@ fn places(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
 
 #[test]
 fn health_has_every_documented_place_whether_a_daemon_runs_or_not() {
-    let documented = [
-        "status",
-        "time",
-        "version",
-        "daemon.up",
-        "daemon.pid",
-        "daemon.asOf",
-        "site",
-        "role",
-        "phase",
-        "booting",
-        "serving",
-        "epoch",
-        "peer.reachable",
-        "peer.role",
-        "peer.epoch",
-        "peer.lastHeard",
-        "peer.configEqual",
-        "takeover.possible",
-        "takeover.why",
-        "takeover.withinS",
-        "exclusion.mode",
-        "exclusion.leaseS",
-        "exclusion.fenceS",
-        "exclusion.windowS",
-        "exclusion.waitS",
-        "exclusion.leaseLeftS",
-        "exclusion.guard",
-        "automaticFailover.enabled",
-        "automaticFailover.until",
-        "automaticFailover.reason",
-        "automaticFailover.by",
-        "arbiters.total",
-        "arbiters.reachable",
-        "arbiters.managed",
-        "policy.engine",
-        "policy.name",
-        "policy.state",
-        "services",
-        "lastDecision",
-        "problems",
-    ];
     let mut lone = Lone::new(|_, _| {});
     let health = |lone: &Lone, code: i32| on(&lone.site, &["health", "--json"]).expect(code).json();
     let shape = |health: &serde_json::Value| {
         let mut found = Vec::new();
         places(health, "", &mut found);
         found.sort();
-        for place in documented {
+        for place in DOCUMENTED {
             assert!(found.contains(&format!(".{place}")), "{place}: {health}");
         }
         found
