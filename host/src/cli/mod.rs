@@ -18,6 +18,7 @@ pub mod config;
 pub mod demo;
 pub mod exit;
 pub mod health;
+mod health_down;
 pub mod history;
 pub mod output;
 mod pair;
