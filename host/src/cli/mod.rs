@@ -31,6 +31,7 @@ pub mod policy_probes;
 mod policy_question;
 mod policy_replay;
 pub mod policy_test;
+pub mod policy_types;
 pub mod run;
 pub mod simulate;
 mod simulate_guest;

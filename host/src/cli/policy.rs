@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Globals, exit, policy_eval, policy_test};
+use super::{Globals, exit, policy_eval, policy_test, policy_types};
 use crate::policy::{Engine, Failure, Permissions, PolicySpec, Runner, engine_of, find_default_plugin};
 
 /// Longest evaluation where nothing else is said: the default of `policy.deadline`.
@@ -26,6 +26,8 @@ pub enum Args {
     Eval(policy_eval::Args),
     /// Ask a policy every question of its cases file, and compare the answers.
     Test(policy_test::Args),
+    /// Write the types that editors complete and check Lua policies with.
+    Types(policy_types::Args),
 }
 
 /// Arguments of `policy check`.
@@ -61,6 +63,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     let status = match args {
         Args::Check(args) => local.block_on(&runtime, check(&args)),
         Args::Eval(args) => local.block_on(&runtime, policy_eval::eval(globals, &args)),
+        Args::Types(args) => policy_types::write(&args),
         Args::Test(args) => local.block_on(&runtime, policy_test::test(&args)),
     };
     exit::code(status)
