@@ -153,6 +153,13 @@ fn stop_ends_the_daemon_and_returns_when_it_is_gone() {
     let stopped = on(&lone.site, &["stop", "--json"]).expect(0).json();
     assert_eq!((&stopped["stopped"], &stopped["pid"]), (&true.into(), &pid.as_raw().into()), "{stopped}");
     assert!(lone.site.ended(Duration::from_secs(1)).success());
+    leaves_nothing_to_run_with(&lone);
+}
+
+/// Socket and pid file are gone: whoever looks at the folder sees that no watchdog runs.
+fn leaves_nothing_to_run_with(lone: &Lone) {
+    let paths = lone.site.paths();
+    assert!(!paths.socket.exists() && !paths.pid_file.exists(), "{}", lone.site.log());
 }
 
 #[test]
@@ -161,6 +168,7 @@ fn sigterm_ends_the_daemon_with_success_and_says_so() {
     lone.site.start();
     assert!(lone.site.stop().success());
     assert!(lone.site.log().contains("SIGTERM received"), "{}", lone.site.log());
+    leaves_nothing_to_run_with(&lone);
 }
 
 /// The operator's switch: off for a time with a reason, shown with its author, stops a promotion, survives a restart.

@@ -53,6 +53,8 @@ pub enum Cause {
     FirstStart,
     /// The stored role was active when the daemon started.
     FoundActive,
+    /// The stored state could not be used.
+    FoundUnusable,
     /// A beActive plan was found on the same boot.
     FoundPromotion,
     /// A beActive plan was found after a reboot.
@@ -103,7 +105,7 @@ const fn row(from: Phase, cause: Cause, to: Phase, sentence: &'static str) -> Ro
 }
 
 /// The table.
-pub static TRANSITIONS: [Row; 15] = [
+pub static TRANSITIONS: [Row; 16] = [
     row(
         Phase::Standby,
         Cause::FirstStart,
@@ -115,6 +117,12 @@ pub static TRANSITIONS: [Row; 15] = [
         Cause::FoundActive,
         Phase::Demoting,
         "this site was active when its watchdog ended; a site boots as standby, so its services are stopped first",
+    ),
+    row(
+        Phase::Standby,
+        Cause::FoundUnusable,
+        Phase::Demoting,
+        "the stored state cannot be used, so services of this site may be serving: they are stopped first",
     ),
     row(
         Phase::Standby,

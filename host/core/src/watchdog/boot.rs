@@ -75,13 +75,17 @@ impl Watchdog {
             lease,
             effects: VecDeque::new(),
         };
-        if let Some(why) = unusable {
+        if let Some(why) = &unusable {
             let text = format!(
                 "the stored state cannot be used ({why}); nothing is guessed: this site boots as standby"
             );
             watchdog.notify(Trigger::StateUnusable, text);
         }
-        if !watchdog.adopt(now, guard) {
+        if unusable.is_some() && watchdog.lease.is_none() {
+            // It may have been active. Under `lease` the guard has ended that.
+            watchdog.change(Cause::FoundUnusable);
+            watchdog.begin_plan(PlanKind::BeStandby, Purpose::Undo);
+        } else if !watchdog.adopt(now, guard) {
             watchdog.resume(now);
         }
         watchdog.durable.boot_id = boot_id.to_owned();

@@ -155,6 +155,8 @@ fn a_state_that_cannot_be_read_is_never_guessed_at() {
     let mut site = Site::boot(settings, Found::Bad("the checksum is wrong".to_owned()), None);
     site.run_for(200);
     assert_eq!(site.watchdog.phase(), Phase::Standby);
+    assert_eq!((site.count("beStandby 0"), site.count("beStandby 1")), (1, 1), "it may have been active");
+    assert_eq!(site.watchdog.failover(), LastFailover::None);
     assert!(site.notices.iter().any(|notice| notice.trigger == Trigger::StateUnusable));
 }
 
