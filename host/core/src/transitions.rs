@@ -113,7 +113,7 @@ pub static TRANSITIONS: [Row; 16] = [
         "this site starts for the first time, is configured as the initial active, and heard no other active: it becomes active",
     ),
     row(
-        Phase::Standby,
+        Phase::Active,
         Cause::FoundActive,
         Phase::Demoting,
         "this site was active when its watchdog ended; a site boots as standby, so its services are stopped first",
@@ -125,19 +125,19 @@ pub static TRANSITIONS: [Row; 16] = [
         "the stored state cannot be used, so services of this site may be serving: they are stopped first",
     ),
     row(
-        Phase::Standby,
+        Phase::Promoting,
         Cause::FoundPromotion,
         Phase::Promoting,
         "the watchdog ended while this site was becoming active and started again on the same boot: it goes on",
     ),
     row(
-        Phase::Standby,
+        Phase::Promoting,
         Cause::FoundPromotionOfEarlierBoot,
         Phase::Demoting,
         "the machine restarted while this site was becoming active: what was started is stopped",
     ),
     row(
-        Phase::Standby,
+        Phase::Demoting,
         Cause::FoundDemotion,
         Phase::Demoting,
         "the watchdog ended while this site was becoming standby: it goes on",

@@ -93,20 +93,23 @@ impl Watchdog {
         watchdog
     }
 
-    /// Finishes what the stored state left unfinished.
+    /// Finishes what the stored state left unfinished. The rows begin at what the site was doing when it was stored.
     fn resume(&mut self, now: Now) {
         let is_same_boot = self.durable.boot_id == self.boot_id;
         self.durable.boot_id.clone_from(&self.boot_id);
         match self.durable.plan.clone() {
             Some(plan) if plan.kind == PlanKind::BeStandby => {
+                self.phase = Phase::Demoting;
                 self.change(Cause::FoundDemotion);
                 self.resume_plan(now, &plan);
             }
             Some(plan) if is_same_boot && self.may_resume_promotion(now) => {
+                self.phase = Phase::Promoting;
                 self.change(Cause::FoundPromotion);
                 self.resume_plan(now, &plan);
             }
             Some(_) => {
+                self.phase = Phase::Promoting;
                 self.change(Cause::FoundPromotionOfEarlierBoot);
                 self.begin_plan(PlanKind::BeStandby, Purpose::Undo);
             }
@@ -115,6 +118,7 @@ impl Watchdog {
                 self.phase = Phase::Active;
             }
             None if self.durable.role == Role::Active => {
+                self.phase = Phase::Active;
                 self.change(Cause::FoundActive);
                 self.doubt_data(now);
                 self.begin_plan(PlanKind::BeStandby, Purpose::Failover);

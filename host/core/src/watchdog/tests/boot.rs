@@ -17,6 +17,7 @@ fn a_site_that_was_active_boots_as_standby_and_stops_its_services_first() {
     assert_eq!(site.watchdog.phase(), Phase::Standby);
     assert_eq!((site.count("beStandby 0"), site.count("beStandby 1"), site.count("beActive 0")), (1, 1, 0));
     assert_eq!(site.watchdog.failover(), LastFailover::ActiveToStandby);
+    assert_eq!(site.rows[0].from, Phase::Active, "the history begins at what was true");
 }
 
 #[test]
