@@ -79,6 +79,8 @@ pub enum Cause {
     Vote,
     /// An operator asked for it.
     Operator,
+    /// The watchdog of an active site was stopped with the other site's word.
+    FoundStopped,
     /// The lease has ended.
     LeaseEnded,
     /// The guard has fenced, or is gone.
@@ -105,7 +107,7 @@ const fn row(from: Phase, cause: Cause, to: Phase, sentence: &'static str) -> Ro
 }
 
 /// The table.
-pub static TRANSITIONS: [Row; 16] = [
+pub static TRANSITIONS: [Row; 17] = [
     row(
         Phase::Standby,
         Cause::FirstStart,
@@ -123,6 +125,12 @@ pub static TRANSITIONS: [Row; 16] = [
         Cause::FoundUnusable,
         Phase::Demoting,
         "the stored state cannot be used, so services of this site may be serving: they are stopped first",
+    ),
+    row(
+        Phase::Active,
+        Cause::FoundStopped,
+        Phase::Active,
+        "an operator had stopped the watchdog with the other site's word, and the services went on: this site is active as before",
     ),
     row(
         Phase::Promoting,

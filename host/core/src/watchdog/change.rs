@@ -3,7 +3,7 @@
 use dr_watchdog_sdk::sections::{LastFailover, Role};
 
 use super::Watchdog;
-use crate::durable::{DurablePlan, Purpose};
+use crate::durable::{DurablePlan, Purpose, Standing};
 use crate::effect::{Effect, PlanKind, Trigger};
 use crate::exclusion::state::Joining;
 use crate::settings::{Mode, OnFailure, Step};
@@ -73,6 +73,7 @@ impl Watchdog {
         self.durable.role = Role::Active;
         self.is_first_start = false;
         self.durable.is_first_start_due = false;
+        self.durable.standing = Standing::default();
         self.clear_waits();
         self.begin_plan(PlanKind::BeActive, purpose);
     }
