@@ -58,6 +58,19 @@ pub struct Load {
     pub memory_bytes: u64,
     /// Longest time to load.
     pub deadline_ms: u64,
+    /// What is tried on a plugin before its instance is made; only `plugin check` does.
+    #[serde(default)]
+    pub trial: Option<Trial>,
+}
+
+/// Instances that are made of a configuration as it is, past its schema, and ended again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trial {
+    /// The text that the plugin is given.
+    pub config: String,
+    /// How often.
+    pub times: u32,
 }
 
 /// The answer to a host call: a value, or an error by kind and text.

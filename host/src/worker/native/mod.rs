@@ -19,6 +19,7 @@ use std::sync::Arc;
 use dr_watchdog_sdk::{Context, Host};
 use serde_json::Value;
 
+use crate::policy::protocol::Trial;
 use crate::policy::{Failure, pin, schema};
 use crate::worker::{Canceller, Guest};
 use call::Instance;
@@ -46,13 +47,21 @@ impl PluginFile<'_> {
 ///
 /// # Errors
 /// A [`Failure`] of kind `load` that says what is wrong with the file, whose number does not fit, and what to do.
-pub fn load(file: PluginFile<'_>, sha256: Option<&str>, config: &Value) -> Result<Box<dyn Guest>, Failure> {
+pub fn load(
+    file: PluginFile<'_>,
+    sha256: Option<&str>,
+    config: &Value,
+    trial: Option<&Trial>,
+) -> Result<Box<dyn Guest>, Failure> {
     if let Some(expected) = sha256 {
         let reached = file.reached();
         pin::check_file(file.path, &reached, expected)?;
     }
     let library = loader::open(file)?;
-    let description = call::describe(&library)?;
+    let mut description = call::describe(&library)?;
+    if let Some(trial) = trial {
+        description["trial"] = call::attempt(&library, trial);
+    }
     if let Some(schema) = description.get("configSchema") {
         schema::check(schema, config).map_err(|wrong| call::misconfigured(&library, &wrong))?;
     }
