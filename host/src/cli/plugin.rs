@@ -24,9 +24,6 @@ pub struct DescribeArgs {
     /// A .so plugin, or the word "default".
     #[arg(value_name = "FILE")]
     plugin: PathBuf,
-    /// What `[policy.config]` would hold, as a JSON file.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -88,7 +85,7 @@ async fn describe(args: &DescribeArgs) -> u8 {
     exit::OK
 }
 
-/// Loads it once. A plugin that wants a configuration is given an example of its own schema.
+/// Loads it as far as its description, which needs no configuration.
 async fn load(args: &DescribeArgs) -> Result<Result<Runner, Failure>, String> {
     let folder =
         tempfile::tempdir().map_err(|error| format!("no temporary folder could be made: {error}"))?;
@@ -96,12 +93,7 @@ async fn load(args: &DescribeArgs) -> Result<Result<Runner, Failure>, String> {
         Ok(spec) => spec,
         Err(failure) => return Ok(Err(failure)),
     };
-    spec.config = match &args.config {
-        Some(file) => super::policy_question::read(file)?,
-        None => json!({}),
-    };
-    // Describing must not depend on a configuration that only an operator knows.
-    spec.terms.trial = Some(Trial { config: String::new(), times: 0 });
+    spec.terms.trial = Some(Trial::Describe);
     Ok(Runner::load(spec).await)
 }
 

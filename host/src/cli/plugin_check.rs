@@ -56,9 +56,9 @@ const NAMES: [&str; 12] = [
     "loads",
     "description",
     "schema",
+    "instances",
     "unknown key",
     "garbage",
-    "instances",
     "verdicts",
     "blind",
     "cancel",
@@ -113,7 +113,7 @@ async fn suite(plugin: &Path, folder: &Path, given: Option<Value>, results: &mut
         }
     };
     spec.config = given.clone().unwrap_or_else(|| json!({}));
-    spec.terms.trial = Some(Trial { config: String::new(), times: 0 });
+    spec.terms.trial = Some(Trial::Describe);
     let description = match Runner::load(spec.clone()).await {
         Ok(runner) => runner.describe(),
         Err(failure) => {
@@ -138,9 +138,14 @@ async fn suite(plugin: &Path, folder: &Path, given: Option<Value>, results: &mut
     let asked = description["capabilities"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let granted = asked.filter_map(Grant::from_word).filter(|grant| *grant != Grant::Network);
     spec.terms.grants = Some(granted.collect());
-    results.push(("unknown key", unknown_key(&spec, schema).await));
-    results.push(("garbage", garbage(&spec).await));
-    results.push(("instances", instances(&spec).await));
+    let instances = instances(&spec).await;
+    let is_reusable = instances.is_ok();
+    results.push(("instances", instances));
+    // Both make an instance beside the one that is used.
+    if is_reusable {
+        results.push(("unknown key", unknown_key(&spec, schema).await));
+        results.push(("garbage", garbage(&spec).await));
+    }
     questions(&spec, &description, results).await;
     name
 }
@@ -152,7 +157,7 @@ fn of(failure: &Failure) -> Finding {
 /// What `create` makes of a text that no schema has seen.
 async fn attempt(spec: &PolicySpec, config: &str, times: u32) -> Result<Value, Failure> {
     let mut spec = spec.clone();
-    spec.terms.trial = Some(Trial { config: config.to_owned(), times });
+    spec.terms.trial = Some(Trial::Create { config: config.to_owned(), times });
     Ok(Runner::load(spec).await?.describe()["trial"].clone())
 }
 

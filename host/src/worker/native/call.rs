@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::evaluations::{Entered, Evaluation};
 use super::loader::{Functions, Library};
 use super::sinks::{Collected, HostSink};
-use crate::policy::protocol::Trial;
 use crate::policy::{Failure, FailureKind, schema};
 
 /// Characters of an error that is no error object, as far as they are repeated.
@@ -46,10 +45,10 @@ pub(super) fn create(library: &Library, config: &Value) -> Result<Instance, Fail
 }
 
 /// Makes instances of a text that no schema has seen, and ends them again; how the last attempt went.
-pub(super) fn attempt(library: &Library, trial: &Trial) -> Value {
+pub(super) fn attempt(library: &Library, config: &str, times: u32) -> Value {
     let mut last = json!({ "accepted": true, "message": null });
-    for _ in 0..trial.times {
-        if let Err(failure) = create_raw(library, &trial.config) {
+    for _ in 0..times {
+        if let Err(failure) = create_raw(library, config) {
             last = json!({ "accepted": false, "message": failure.message });
         }
     }

@@ -20,7 +20,7 @@ use dr_watchdog_sdk::{Context, Host};
 use serde_json::Value;
 
 use crate::policy::protocol::Trial;
-use crate::policy::{Failure, pin, schema};
+use crate::policy::{Failure, FailureKind, pin, schema};
 use crate::worker::{Canceller, Guest};
 use call::Instance;
 
@@ -59,14 +59,34 @@ pub fn load(
     }
     let library = loader::open(file)?;
     let mut description = call::describe(&library)?;
-    if let Some(trial) = trial {
-        description["trial"] = call::attempt(&library, trial);
+    match trial {
+        None => {}
+        Some(Trial::Describe) => return Ok(Box::new(Described { description })),
+        Some(Trial::Create { config, times }) => {
+            description["trial"] = call::attempt(&library, config, *times);
+        }
     }
     if let Some(schema) = description.get("configSchema") {
         schema::check(schema, config).map_err(|wrong| call::misconfigured(&library, &wrong))?;
     }
     let instance = call::create(&library, config)?;
     Ok(Box::new(Native { description, instance: Arc::new(instance) }))
+}
+
+/// A policy that only says what it is.
+#[derive(Debug)]
+struct Described {
+    description: Value,
+}
+
+impl Guest for Described {
+    fn describe(&self) -> Value {
+        self.description.clone()
+    }
+
+    fn evaluate(&mut self, _: &Context, _: &dyn Host) -> Result<Value, Failure> {
+        Err(Failure::new(FailureKind::Load, "this plugin was loaded to be described, not to be asked"))
+    }
 }
 
 /// A loaded policy with its instance.
