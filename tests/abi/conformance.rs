@@ -111,7 +111,7 @@ const CASES: [(&str, &[&str], &str, &[&str]); 27] = [
     ),
     (UNFIT, &["TRUSTS_ITS_CONFIGURATION"], "garbage", &["create dies of the configuration", "killed by SIG"]),
     (UNFIT, &["ONE_INSTANCE"], "instances", &["there is one already"]),
-    (UNFIT, &["FREES_TWICE"], "instances", &["killed by SIG"]),
+    (UNFIT, &["ENDS_THE_PROCESS"], "instances", &["one after the other", "exited with status 3"]),
     (UNFIT, &["WRONG_STATE"], "verdicts", &["expected \\\"standby\\\"", "role"]),
     (UNFIT, &["CHANGES_ITS_MIND"], "verdicts", &["the same question got", "beStandby"]),
     (UNFIT, &["SLOW", "DEADLINE=\"5\""], "verdicts", &["its deadlineMs says 5"]),
@@ -128,7 +128,8 @@ fn each_broken_plugin_fails_at_its_own_check_with_its_own_sentence() {
     for (source, defines, name, says) in CASES {
         let bench = Bench::new();
         let library = compile(&bench.scratch, source, "policy.so", defines);
-        let run = check(&library, &[]).expect(1);
+        let run = check(&library, &[]);
+        assert_eq!(run.code(), 1, "{defines:?}: {}", run.all());
         let (names, said) = failed(&run.json());
         assert_eq!(names.first().map(String::as_str), Some(name), "{defines:?}: {}", run.all());
         for part in says {

@@ -5,4 +5,5 @@
 mod broken;
 mod conformance;
 mod table;
+mod templates;
 mod written_in_c;
