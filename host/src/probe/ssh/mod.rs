@@ -8,6 +8,12 @@ pub mod known_hosts;
 mod login;
 mod russh;
 mod stream;
+#[cfg(feature = "thrussh")]
+mod thrussh;
+#[cfg(feature = "thrussh")]
+mod thrussh_gate;
+#[cfg(feature = "thrussh")]
+mod thrussh_login;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +25,8 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 pub use self::russh::Russh;
+#[cfg(feature = "thrussh")]
+pub use self::thrussh::Thrussh;
 use super::resolve::{self, ResolveError};
 use super::tcp::TcpError;
 use host_key::HostKeyError;
