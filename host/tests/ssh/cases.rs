@@ -107,6 +107,13 @@ const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
+        what: "ciphers in CBC mode",
+        server: "Ciphers aes128-cbc\n",
+        russh: Refused("handshake", &["aes128-cbc"]),
+        thrussh: Refused("handshake", &["no cipher"]),
+        ..PLAIN
+    },
+    Case {
         what: "10 MB of output",
         command: "head -c 10485760 /dev/zero",
         is_right: |output| output.stdout.len() == 10 << 20 && output.exit == Some(0),
@@ -177,6 +184,20 @@ async fn play(transport: &dyn Transport, end: fn(&Case) -> &End) {
 #[tokio::test]
 async fn every_case_ends_as_listed_through_russh() {
     play(&Russh::with_known_hosts(Vec::new()), |case| &case.russh).await;
+}
+
+/// Goal: what an adapter lacks is told before somebody chooses it.
+#[test]
+fn every_case_is_in_the_readme_on_the_side_that_it_ends_on() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    for case in CASES {
+        let row = readme.lines().find(|line| line.starts_with('|') && line.contains(case.what));
+        let row = row.unwrap_or_else(|| panic!("{} is in no row", case.what));
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let does = |end: &End| if matches!(end, Works) { "yes" } else { "no" };
+        assert_eq!(cells[2..4], [does(&case.russh), does(&case.thrussh)], "{}", case.what);
+    }
 }
 
 #[cfg(feature = "thrussh")]

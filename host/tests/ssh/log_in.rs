@@ -1,4 +1,4 @@
-//! Log-ins and commands, and what a server may do that real ones seldom do.
+//! What a server may ask or do that real ones seldom do.
 
 use dr_watchdog::probe::ssh::SshError;
 use russh::MethodKind;
@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::support::SOON;
 use crate::support::server::{Manners, PASSWORD, Server};
 use crate::support::sshd::Sshd;
-use crate::{Instant, connect, run};
+use crate::{Instant, SHORT, adapters, connect, run};
 
 #[tokio::test]
 async fn one_connection_runs_many_commands_and_answers_keepalives() {
@@ -102,4 +102,20 @@ async fn a_connection_leaves_from_the_given_address() {
     assert!(output.stdout.starts_with(b"127.0.0.9 "), "{}", String::from_utf8_lossy(&output.stdout));
     to.source = Some([192, 0, 2, 9].into());
     assert_eq!(connect(&to).await.unwrap_err().outcome().word(), "unreachable");
+}
+
+/// One library hears the refusal; to the other a refused command is one that never ends.
+#[tokio::test]
+async fn a_command_that_is_refused_is_an_error_by_the_deadline_at_the_latest() {
+    let methods = vec![MethodKind::Password];
+    let server = Server::start(Manners { methods, refuses_commands: true, ..answering() }).await;
+    for (name, adapter) in adapters(&[]) {
+        let connection = adapter.connect(&server.destination(PASSWORD), Instant::now() + SOON).await.unwrap();
+        let error = connection.exec("hello", Instant::now() + SHORT).await.unwrap_err();
+        let word = if name == "thrussh" { "timeout" } else { "exec" };
+        assert_eq!(error.outcome().word(), word, "{name}: {error}");
+        if name == "russh" {
+            assert!(error.to_string().contains("refuses to run commands"), "{error}");
+        }
+    }
 }

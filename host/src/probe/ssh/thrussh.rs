@@ -24,7 +24,7 @@ use super::thrussh_gate::{Gate, GateError, Notes};
 use super::thrussh_login::{Proof, instead};
 use super::{
     Boxed, Connection, Destination, ExecOutput, OUTPUT_BYTES_MAX, STDERR_BYTES_MAX, SshError, Step,
-    Transport, find, known_hosts, within,
+    Transport, find, within,
 };
 use crate::probe::tcp;
 
@@ -46,12 +46,7 @@ pub struct Thrussh {
 }
 
 impl Thrussh {
-    /// With the files of known hosts that `ssh` reads too.
-    pub fn new() -> Self {
-        Self::with_known_hosts(known_hosts::standard_files())
-    }
-
-    /// With other files of known hosts.
+    /// With these files of known hosts.
     pub const fn with_known_hosts(known_hosts: Vec<PathBuf>) -> Self {
         Self { known_hosts }
     }
@@ -74,12 +69,6 @@ impl Thrussh {
             }
             ended => ended,
         }
-    }
-}
-
-impl Default for Thrussh {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -6,11 +6,12 @@ use secrecy::{ExposeSecret, SecretString};
 use thrussh_keys::Error;
 use thrussh_keys::key::KeyPair;
 
+use super::login::NO_PASSPHRASE;
 use super::{Destination, SshError};
 
 /// What to do where the library does not reach.
 pub(super) const fn instead() -> &'static str {
-    "the other adapter does: write adapter = \"russh\" under [ssh]"
+    "the other adapter knows more: write adapter = \"russh\" under [ssh]"
 }
 
 /// What a destination shows to prove who we are.
@@ -58,9 +59,7 @@ fn read_key(text: &SecretString, passphrase: Option<&SecretString>) -> Result<Ke
         Err(_) if text.contains("ENCRYPTED") => {}
         Err(error) => return Err(why(error)),
     }
-    let Some(passphrase) = passphrase else {
-        return Err("it is encrypted; write its passphrase as the password of this arbiter".to_owned());
-    };
+    let passphrase = passphrase.ok_or(NO_PASSPHRASE)?;
     thrussh_keys::decode_secret_key(text, Some(passphrase.expose_secret()))
         .map_err(|error| format!("it is encrypted, and the arbiter's password does not open it ({error})"))
 }
