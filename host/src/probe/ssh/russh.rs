@@ -16,7 +16,7 @@ use super::login::{Credentials, Refusal, words};
 use super::stream::{Lifeline, tether};
 use super::{
     Boxed, Connection, Destination, ExecOutput, OUTPUT_BYTES_MAX, STDERR_BYTES_MAX, SshError, Step,
-    Transport, find, within,
+    Transport, find, known_hosts, within,
 };
 use crate::probe::tcp;
 
@@ -39,6 +39,11 @@ pub struct Russh {
 }
 
 impl Russh {
+    /// With the files of known hosts that `ssh` reads too.
+    pub fn new() -> Self {
+        Self::with_known_hosts(known_hosts::standard_files(std::env::var("HOME").ok().as_deref()))
+    }
+
     /// With these files of known hosts.
     pub const fn with_known_hosts(known_hosts: Vec<PathBuf>) -> Self {
         Self { known_hosts }
@@ -99,6 +104,12 @@ async fn attempt(
 fn is_same_kind(algorithm: &Algorithm, name: &str) -> bool {
     let kind = if algorithm.clone().is_rsa() { Algorithm::Rsa { hash: None } } else { algorithm.clone() };
     kind.to_string() == name
+}
+
+impl Default for Russh {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Transport for Russh {
