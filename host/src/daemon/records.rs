@@ -122,9 +122,10 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         Trigger::StateNotWritten => {
             Some(Problem::critical(text, "make room on the disk of the state folder, or repair it"))
         }
-        Trigger::StateUnusable => {
-            Some(Problem::warning(text, "the next change writes a new state; look for what damaged the file"))
-        }
+        Trigger::StateUnusable => Some(Problem::warning(
+            text,
+            "nothing, if it may start anew: a copy is kept beside the file. To go on with it, stop this watchdog, put the copy back whole, and start the program that wrote it",
+        )),
         Trigger::PolicyFailed => Some(Problem::warning(text, "try it with `policy eval` and see `history`")),
         Trigger::SettingsContradict => Some(Problem::critical(text, "correct the configuration and restart")),
         Trigger::Exclusion => {
