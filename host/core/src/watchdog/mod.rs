@@ -96,6 +96,7 @@ impl Watchdog {
                 self.looked(now);
             }
             Event::HoldChanged { arbiter, is_open } => self.view.hold_changed(arbiter, is_open),
+            Event::HostKeyChanged { arbiter, why } => self.host_key_changed(arbiter, why),
             Event::VerdictReturned { ask, verdict, failure } => {
                 self.verdict_returned(now, ask, verdict, failure)
             }
@@ -180,6 +181,14 @@ impl Watchdog {
 
     fn notify(&mut self, trigger: Trigger, text: String) {
         self.effects.push_back(Effect::Notify(Notice { trigger, text }));
+    }
+
+    fn host_key_changed(&mut self, arbiter: usize, why: String) {
+        let Some(name) = self.settings.arbiters.get(arbiter) else { return };
+        let text = format!("ALARM: arbiter {name}: {why}");
+        if self.view.key_changed(arbiter, why) {
+            self.notify(Trigger::HostKeyChanged, text);
+        }
     }
 
     const fn next_id(&mut self) -> u64 {
