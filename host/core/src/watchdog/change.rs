@@ -64,7 +64,7 @@ impl Watchdog {
         }
         let write = self.next_id();
         self.writes.insert(write, after);
-        self.effects.push_back(Effect::Persist { write, durable: self.durable.clone() });
+        self.effects.push_back(Effect::Persist { write, durable: Box::new(self.durable.clone()) });
     }
 
     /// Mints an epoch and begins the beActive plan.

@@ -64,6 +64,14 @@ pub struct Watchdog {
     effects: VecDeque<Effect>,
 }
 
+/// The earlier of two moments, where there are any. This runs after every event.
+fn earlier(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// When the policy is asked.
 #[derive(Debug, Default)]
 struct Asking {
@@ -121,17 +129,9 @@ impl Watchdog {
             // One millisecond later, because the wall clock is read in whole milliseconds.
             self.last_now.moment_of(end).plus(std::time::Duration::from_millis(1))
         });
-        [
-            self.boot_until.map(|(moment, _)| moment),
-            self.rounds.due(),
-            self.ask_due(),
-            self.retry_at,
-            operator_end,
-            self.exclusion_timeout(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let boot_end = self.boot_until.map(|(moment, _)| moment);
+        let common = earlier(earlier(boot_end, self.rounds.due()), earlier(self.retry_at, operator_end));
+        earlier(earlier(common, self.ask_due()), self.exclusion_timeout())
     }
 
     /// Does whatever is due.

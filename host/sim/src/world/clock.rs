@@ -29,10 +29,10 @@ impl Clock {
         if self.is_still {
             return self.base_us;
         }
-        let span = i64::try_from(true_us - self.since_us).unwrap_or(i64::MAX);
+        // A schedule is hours long, so the product has room to spare.
+        let span = i64::try_from(true_us - self.since_us).unwrap_or(0);
         self.base_us
-            + u64::try_from(span + span / MILLION * self.rate_ppm + span % MILLION * self.rate_ppm / MILLION)
-                .unwrap_or(0)
+            + u64::try_from(span + span * self.rate_ppm / MILLION).unwrap_or(0)
     }
 
     /// Both clocks at a true time.

@@ -72,7 +72,7 @@ impl World {
 
     fn kill_guard(&mut self, index: usize) {
         let guard = &mut self.sites[index].guard;
-        guard.generation += 1;
+        guard.stop_timer();
         if guard.armed.is_some() && guard.fenced_at_us.is_none() {
             let k_us = Self::us(self.options.timers().keep_alive);
             self.later(index, k_us, Event::Exclusion(Fact::GuardFailed));
@@ -250,10 +250,7 @@ impl World {
         if was_up {
             self.kill_daemon(site, is_orderly);
             self.sites[site].are_services_up = false;
-            self.sites[site].guard = super::site::Guard {
-                generation: self.sites[site].guard.generation + 1,
-                ..Default::default()
-            };
+            self.sites[site].guard = super::site::Guard::idle(self.sites[site].guard.generation + 1);
         }
     }
 
@@ -313,7 +310,7 @@ impl World {
         }
         let waiting = std::mem::take(&mut self.sites[index].inbox);
         self.sites[index].timer_generation += 1;
-        self.sites[index].timer_at_us = u64::MAX;
+        self.sites[index].timer_due = None;
         self.rearm_guard(index);
         self.give(index, Event::TimePassed);
         for what in waiting {
@@ -324,13 +321,7 @@ impl World {
 
     /// The guard's timer counts on the machine's own clock, which may have stood still.
     fn rearm_guard(&mut self, index: usize) {
-        let site = &mut self.sites[index];
-        let Some((_, until)) = site.guard.armed.filter(|_| !site.guard.has_fired) else { return };
-        site.guard.generation += 1;
-        let generation = site.guard.generation;
-        let at_us = site.clock.true_us(until, self.now_us);
-        if self.options.rules.has(dr_watchdog_core::exclusion::rules::Rule::Guard) {
-            self.queue.push(at_us, Happening::GuardDue { site: index, generation });
-        }
+        self.sites[index].guard.stop_timer();
+        self.set_guard_timer(index);
     }
 }

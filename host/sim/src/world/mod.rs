@@ -114,11 +114,8 @@ impl World {
     /// Runs until a true time.
     pub fn run_until(&mut self, end_us: u64) {
         let mut happenings = 0;
-        while let Some((at_us, what)) = self.queue.pop() {
-            if at_us > end_us || happenings > HAPPENINGS_MAX {
-                self.queue.push(at_us, what);
-                break;
-            }
+        while self.queue.next_us().is_some_and(|at_us| at_us <= end_us) && happenings <= HAPPENINGS_MAX {
+            let Some((at_us, what)) = self.queue.pop() else { break };
             happenings += 1;
             self.now_us = at_us;
             self.happen(what);
@@ -165,6 +162,7 @@ impl World {
             | Happening::Core { site, .. }
             | Happening::Heard { site, .. }
             | Happening::Answer { site, .. }
+            | Happening::Answers { site, .. }
             | Happening::Sweep { site, .. }
             | Happening::Sample { site, .. }
             | Happening::KeepAlive { site, .. }
@@ -191,7 +189,7 @@ impl World {
             }
             Happening::Timer { site, generation } => {
                 if self.sites[site].timer_generation == generation {
-                    self.sites[site].timer_at_us = u64::MAX;
+                    self.sites[site].timer_due = None;
                     self.give(site, Event::TimePassed);
                 }
             }
@@ -204,6 +202,9 @@ impl World {
             Happening::KeepAlive { site, generation } => self.keep_alive(site, generation),
             Happening::Answer { site, generation, arbiter, session, sent_us } => {
                 self.hold_answer(site, generation, arbiter, session, sent_us);
+            }
+            Happening::Answers { site, generation, arbiters, newest, sent_us } => {
+                self.hold_answers(site, generation, (arbiters, newest), sent_us);
             }
             Happening::Open { site, generation, arbiter } => self.open_hold(site, generation, arbiter),
             Happening::Sample { site, run, arbiter, look, deadline_us } => {
@@ -301,7 +302,7 @@ impl World {
         site.core = None;
         site.run += 1;
         site.timer_generation += 1;
-        site.timer_at_us = u64::MAX;
+        site.timer_due = None;
         site.connections.iter_mut().for_each(|connection| *connection = None);
         site.inbox.clear();
         self.drop_holds(index, is_kernel_alive);
@@ -315,22 +316,36 @@ impl World {
 
     /// Gives an event to a core and does what it asks for.
     fn give(&mut self, index: usize, event: Event) {
+        self.give_quietly(index, event);
+        self.set_timer(index);
+    }
+
+    /// Gives one of several events that happen in one instant; the timer is set after the last.
+    fn give_quietly(&mut self, index: usize, event: Event) {
         let site = &mut self.sites[index];
         let now = site.clock.now(self.now_us);
         let Some(core) = site.core.as_mut() else { return };
         core.handle_event(now, event);
-        self.perform(index);
+        self.perform_effects(index);
     }
 
     fn perform(&mut self, index: usize) {
+        self.perform_effects(index);
+        self.set_timer(index);
+    }
+
+    fn perform_effects(&mut self, index: usize) {
         while let Some(effect) = self.sites[index].core.as_mut().and_then(Watchdog::poll_effect) {
             self.effect(index, effect);
         }
+    }
+
+    fn set_timer(&mut self, index: usize) {
         let site = &mut self.sites[index];
         let Some(due) = site.core.as_ref().and_then(Watchdog::poll_timeout) else { return };
-        let at_us = site.clock.true_us(due, self.now_us).max(self.now_us);
-        if at_us < site.timer_at_us {
-            site.timer_at_us = at_us;
+        if site.timer_due.is_none_or(|before| due < before) {
+            let at_us = site.clock.true_us(due, self.now_us).max(self.now_us);
+            site.timer_due = Some(due);
             site.timer_generation += 1;
             let generation = site.timer_generation;
             self.queue.push(at_us, Happening::Timer { site: index, generation });
