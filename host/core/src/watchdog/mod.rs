@@ -28,7 +28,7 @@ use crate::settings::Settings;
 use crate::time::{Moment, Now};
 use crate::transitions::{self, Cause, Phase, Row};
 
-use change::{AfterWrite, RunningPlan};
+use change::{AfterWrite, Rewrite, RunningPlan};
 pub use exclusion::Boot;
 
 /// The watchdog of one site.
@@ -53,6 +53,7 @@ pub struct Watchdog {
     is_below_warning: bool,
     plan: Option<RunningPlan>,
     writes: BTreeMap<u64, AfterWrite>,
+    rewrite: Rewrite,
     /// When a demotion that failed is tried again.
     retry_at: Option<Moment>,
     /// A promotion that failed blocks the next one until then.
@@ -131,6 +132,7 @@ impl Watchdog {
         });
         let boot_end = self.boot_until.map(|(moment, _)| moment);
         let common = earlier(earlier(boot_end, self.rounds.due()), earlier(self.retry_at, operator_end));
+        let common = earlier(common, self.rewrite.at);
         earlier(earlier(common, self.ask_due()), self.exclusion_timeout())
     }
 
@@ -153,6 +155,7 @@ impl Watchdog {
         if self.rounds.due().is_some_and(|due| due <= now.mono) {
             self.round_due(now);
         }
+        self.rewrite_if_due(now);
         self.update_situation(now);
         self.update_looking(now);
         if self.retry_at.is_some_and(|due| due <= now.mono) {

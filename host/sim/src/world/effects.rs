@@ -337,7 +337,7 @@ impl World {
     }
 
     /// The fence ends serving within D.
-    fn fence(&mut self, index: usize) {
+    pub(super) fn fence(&mut self, index: usize) {
         let deadline = Self::us(self.options.timers().fence);
         let takes_us = if self.random.percent(self.drawn.slow_fence_percent) {
             deadline
@@ -349,7 +349,7 @@ impl World {
         let done_at = self.now_us + if is_done { 10 * MS_US } else { takes_us };
         let guard = &mut self.sites[index].guard;
         guard.has_fired = true;
-        let done_at = guard.fenced_at_us.map_or(done_at, |before| before.min(done_at));
+        let done_at = guard.fenced_at_us.map_or(done_at, |before| before.min(done_at)).max(self.now_us);
         guard.fenced_at_us = Some(done_at);
         self.queue.push(done_at, Happening::FenceDone { site: index });
     }

@@ -205,15 +205,17 @@ impl World {
         }
     }
 
-    /// An operator who gets no answer tries again.
-    pub(super) fn switch_on(&mut self, site: usize) {
-        let is_there =
-            self.sites[site].core.is_some() && self.sites[site].hung == 0 && self.sites[site].frozen == 0;
+    /// An operator who gets no answer tries again, and one who is told that the disk did not take it too.
+    pub(super) fn switch_on(&mut self, index: usize) {
+        let site = &self.sites[index];
+        let is_there = site.core.is_some() && site.hung == 0 && site.frozen == 0;
+        let is_written = is_there && site.disk_full == 0;
         if is_there {
             self.watch.healed_us = self.now_us;
-            self.give(site, Event::OperatorEnabled);
-        } else {
-            self.after(10 * SECOND_US, Happening::SwitchOn { site });
+            self.give(index, Event::OperatorEnabled);
+        }
+        if !is_written {
+            self.after(10 * SECOND_US, Happening::SwitchOn { site: index });
         }
     }
 
@@ -312,6 +314,11 @@ impl World {
         self.sites[index].timer_generation += 1;
         self.sites[index].timer_due = None;
         self.rearm_guard(index);
+        if self.sites[index].guard.fenced_at_us.is_some() {
+            // A fence that stood still with its machine goes on, and may still need all of its time.
+            self.sites[index].guard.fenced_at_us = None;
+            self.fence(index);
+        }
         self.give(index, Event::TimePassed);
         for what in waiting {
             let us = self.random.between(MS_US, 20 * MS_US);

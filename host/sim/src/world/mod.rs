@@ -117,10 +117,11 @@ impl World {
         while self.queue.next_us().is_some_and(|at_us| at_us <= end_us) && happenings <= HAPPENINGS_MAX {
             let Some((at_us, what)) = self.queue.pop() else { break };
             happenings += 1;
+            debug_assert!(at_us >= self.now_us, "the world goes forward");
             self.now_us = at_us;
             self.happen(what);
         }
-        self.now_us = end_us;
+        self.now_us = self.now_us.max(end_us);
         self.watch.happenings += happenings;
         self.note_serving();
     }

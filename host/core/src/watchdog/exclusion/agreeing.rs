@@ -83,25 +83,6 @@ impl Watchdog {
         self.announce();
     }
 
-    /// What could not be written is written again later; until then nothing of it is said.
-    pub(in super::super) fn rewrite_at(&mut self, now: Now, after: AfterWrite) {
-        let later = now.mono.plus(self.settings.heartbeat.interval);
-        if let Some(state) = self.lease.as_mut() {
-            state.rewrite_at = Some(later);
-            state.rewrites_versions |= after == AfterWrite::Versions;
-        }
-    }
-
-    /// Writes again what could not be written.
-    pub(super) fn rewrite_if_due(&mut self, now: Now) {
-        let Some(state) = self.lease.as_mut() else { return };
-        if state.rewrite_at.is_some_and(|due| due <= now.mono) {
-            state.rewrite_at = None;
-            let is_versions = std::mem::take(&mut state.rewrites_versions);
-            self.persist(if is_versions { AfterWrite::Versions } else { AfterWrite::Promise });
-        }
-    }
-
     /// An operator proposed new safety settings at this site.
     pub(super) fn proposed(&mut self, now: Now, mut agreed: Agreed) {
         let is_peer_ready = self.talking(now.mono).is_some_and(|peer| peer.is_joined);

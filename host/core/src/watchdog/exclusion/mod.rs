@@ -75,7 +75,6 @@ impl Watchdog {
             return;
         }
         self.end_waits(now.mono);
-        self.rewrite_if_due(now);
         match self.phase {
             Phase::Active | Phase::Promoting => self.advance_serving(now),
             Phase::Standby => self.advance_standby(now),
@@ -123,7 +122,6 @@ impl Watchdog {
         next.at(state.hands_over_until);
         next.at(state.doubt_until);
         next.at(state.promise_ends);
-        next.at(state.rewrite_at);
         if let Joining::Lost { told: Some(told) } = state.joining {
             next.at(Some(told.plus(state.timers.wait)));
         }
