@@ -58,10 +58,11 @@ impl Clock {
         self.is_still = true;
     }
 
-    pub(crate) fn go_on(&mut self, true_us: u64) {
+    /// It runs again; whether it stood still.
+    pub(crate) const fn go_on(&mut self, true_us: u64) -> bool {
         if self.is_still {
-            self.is_still = false;
             self.since_us = true_us;
         }
+        std::mem::replace(&mut self.is_still, false)
     }
 }

@@ -142,8 +142,13 @@ impl World {
             Kind::Freeze { site } | Kind::FreezeClock { site } => {
                 self.sites[site].frozen -= 1;
                 if self.sites[site].frozen == 0 {
-                    self.sites[site].clock.go_on(self.now_us);
+                    let was_still = self.sites[site].clock.go_on(self.now_us);
+                    self.wake_guard(site);
                     self.wake(site);
+                    if was_still && self.drawn.sees_pauses[site] {
+                        let us = self.random.between(MS_US, SECOND_US);
+                        self.after(us, Happening::PauseSeen { site });
+                    }
                 }
             }
             Kind::Lie { arbiter } => self.arbiters[arbiter].lies -= 1,
@@ -313,12 +318,6 @@ impl World {
         let waiting = std::mem::take(&mut self.sites[index].inbox);
         self.sites[index].timer_generation += 1;
         self.sites[index].timer_due = None;
-        self.rearm_guard(index);
-        if self.sites[index].guard.fenced_at_us.is_some() {
-            // A fence that stood still with its machine goes on, and may still need all of its time.
-            self.sites[index].guard.fenced_at_us = None;
-            self.fence(index);
-        }
         self.give(index, Event::TimePassed);
         for what in waiting {
             let us = self.random.between(MS_US, 20 * MS_US);
@@ -326,9 +325,22 @@ impl World {
         }
     }
 
-    /// The guard's timer counts on the machine's own clock, which may have stood still.
-    fn rearm_guard(&mut self, index: usize) {
+    /// The guard of a machine that goes on, whatever its watchdog does. Its timer counts on the machine's own clock,
+    /// which may have stood still; a fence that stood still with it may still need all of its time.
+    fn wake_guard(&mut self, index: usize) {
         self.sites[index].guard.stop_timer();
         self.set_guard_timer(index);
+        if self.sites[index].guard.fenced_at_us.take().is_some() {
+            self.fence(index);
+        }
+    }
+
+    /// The second clock shows that the first one stood still: the guard fences by itself, the watchdog stops.
+    pub(super) fn pause_seen(&mut self, index: usize) {
+        self.note(index, || "the clock stood still, another one shows".to_owned());
+        if self.sites[index].guard.armed.is_some() {
+            self.fence(index);
+        }
+        self.later(index, MS_US, Event::Exclusion(Fact::TimeSlipped));
     }
 }

@@ -173,6 +173,7 @@ impl World {
             | Happening::Start { site, .. }
             | Happening::GuardDue { site, .. }
             | Happening::FenceDone { site }
+            | Happening::PauseSeen { site }
                 if self.sites[site].frozen > 0 =>
             {
                 self.sites[site].inbox.push(what);
@@ -214,6 +215,7 @@ impl World {
             Happening::Sweep { site, run, sweep } => self.sweep(site, run, sweep),
             Happening::GuardDue { site, generation } => self.guard_due(site, generation),
             Happening::FenceDone { site } => self.fence_done(site),
+            Happening::PauseSeen { site } => self.pause_seen(site),
             Happening::StepDone { site, run, plan, step, is_start } => {
                 self.step_done(site, run, plan, step, is_start);
             }
@@ -294,6 +296,7 @@ impl World {
         self.sites[index].core = Some(core);
         self.note(index, || format!("watchdog starts, guard {:?}", boot.guard));
         self.perform(index);
+        self.note_serving();
     }
 
     /// The watchdog of a site is gone; its kernel closes its sockets.
@@ -308,6 +311,7 @@ impl World {
         site.inbox.clear();
         self.drop_holds(index, is_kernel_alive);
         self.sites[index].is_holding = false;
+        self.note_serving();
     }
 
     fn start_later(&mut self, index: usize, us: u64) {
@@ -364,6 +368,7 @@ impl World {
             }
         }
         let serving = self.serving();
+        self.watch.path(self.now_us, self.is_path_whole());
         self.watch.serving(self.now_us, serving);
     }
 
@@ -398,6 +403,15 @@ impl World {
             && self.network.slow_ssh == 0
             && self.now_us > self.watch.healed_us + 60 * SECOND_US;
         is_up && !is_asked && hears_peer && is_quiet
+    }
+
+    /// Whether the sites can talk, both ways, and are there to do so.
+    fn is_path_whole(&self) -> bool {
+        let is_there = |site: &Site| site.down == 0 && site.frozen == 0 && site.hung == 0 && site.core.is_some();
+        self.network.peer == [0, 0]
+            && self.network.udp_blocked == 0
+            && self.network.loss.iter().all(Vec::is_empty)
+            && self.sites.iter().all(is_there)
     }
 
     /// A span of a site's clock in true microseconds, its rate error aside.

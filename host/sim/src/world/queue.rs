@@ -29,6 +29,8 @@ pub(crate) enum Happening {
     Sweep { site: usize, run: u64, sweep: u64 },
     /// The armed lease of a guard ends.
     GuardDue { site: usize, generation: u64 },
+    /// The pause detector of a site finds that its clock stood still.
+    PauseSeen { site: usize },
     /// The fence has ended serving.
     FenceDone { site: usize },
     /// A step of a plan ends.
