@@ -31,8 +31,7 @@ impl Clock {
         }
         // A schedule is hours long, so the product has room to spare.
         let span = i64::try_from(true_us - self.since_us).unwrap_or(0);
-        self.base_us
-            + u64::try_from(span + span * self.rate_ppm / MILLION).unwrap_or(0)
+        self.base_us + u64::try_from(span + span * self.rate_ppm / MILLION).unwrap_or(0)
     }
 
     /// Both clocks at a true time.

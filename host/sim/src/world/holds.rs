@@ -100,7 +100,10 @@ impl World {
         if answered != 0 {
             let us = self.random.between(2 * MS_US, 80 * MS_US);
             let (newest, sent_us) = (self.next_id, self.sites[index].clock.local_us(self.now_us));
-            self.after(us, Happening::Answers { site: index, generation, arbiters: answered, newest, sent_us });
+            self.after(
+                us,
+                Happening::Answers { site: index, generation, arbiters: answered, newest, sent_us },
+            );
         }
         let k_us = Self::us(self.options.timers().keep_alive);
         self.after(k_us, Happening::KeepAlive { site: index, generation });

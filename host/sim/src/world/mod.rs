@@ -407,7 +407,8 @@ impl World {
 
     /// Whether the sites can talk, both ways, and are there to do so.
     fn is_path_whole(&self) -> bool {
-        let is_there = |site: &Site| site.down == 0 && site.frozen == 0 && site.hung == 0 && site.core.is_some();
+        let is_there =
+            |site: &Site| site.down == 0 && site.frozen == 0 && site.hung == 0 && site.core.is_some();
         self.network.peer == [0, 0]
             && self.network.udp_blocked == 0
             && self.network.loss.iter().all(Vec::is_empty)
