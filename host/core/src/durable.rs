@@ -21,6 +21,9 @@ pub struct Durable {
     pub epoch_seen: u64,
     /// Boot id of the kernel that wrote this.
     pub boot_id: String,
+    /// Whether the initial active has not yet started for the first time.
+    #[serde(default)]
+    pub is_first_start_due: bool,
     /// The plan that was running.
     #[serde(default)]
     pub plan: Option<DurablePlan>,
@@ -33,9 +36,26 @@ pub struct Durable {
     /// The operator's disable of automatic failover.
     #[serde(default)]
     pub operator_off: Option<OperatorOff>,
+    /// What operators' commands left behind.
+    #[serde(default)]
+    pub standing: Standing,
     /// What the exclusion by lease must remember.
     #[serde(default)]
     pub exclusion: Option<Box<Memory>>,
+}
+
+/// What operators' commands left behind; each ends with a word of the other site or another command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Standing {
+    /// An operator made this site standby: it does not come back by itself before the other site has served.
+    pub is_handed_over: bool,
+    /// An operator stopped the watchdog, the other site gave its word, and the services went on.
+    pub is_stopped: bool,
+    /// This site gave its word not to take over by itself before it hears the other site again.
+    pub is_promised: bool,
+    /// An operator vouched that the other site is off.
+    pub is_peer_off: bool,
 }
 
 /// A plan that was running.
@@ -87,10 +107,12 @@ impl Durable {
             epoch: 0,
             epoch_seen: 0,
             boot_id: boot_id.to_owned(),
+            is_first_start_due: false,
             plan: None,
             both_standby_until: None,
             wait_until: None,
             operator_off: None,
+            standing: Standing::default(),
             exclusion: None,
         }
     }

@@ -42,8 +42,8 @@ pub(super) struct World {
     pub(super) open: BTreeMap<u64, records::Asked>,
     pub(super) last_decision: Option<Value>,
     pub(super) problems: BTreeMap<Trigger, Problem>,
-    /// Callers who turned the switch of automatic failover and wait until it is on disk.
-    pub(super) switching: Vec<(u64, oneshot::Sender<Response>)>,
+    /// Callers who changed what is stored and wait until it is on disk, with what a failure means.
+    pub(super) switching: Vec<(u64, &'static str, oneshot::Sender<Response>)>,
     /// Why the configuration on disk is not the running one, if it is not.
     pub(super) reload_problem: Option<Problem>,
     /// The states as they were last written, without their instants.
@@ -159,8 +159,8 @@ impl World {
         let shown = json!(asked);
         let with_secrets = config::with_secrets(&self.config, shown.clone());
         let role = core.role();
-        self.open
-            .insert(ask.id, records::Asked::new(now, context.clone(), shown.clone(), ask.evidence.clone()));
+        let (evidence, config) = (ask.evidence.clone(), self.config.policy.config.clone());
+        self.open.insert(ask.id, records::Asked::new(now, context.clone(), shown.clone(), evidence, config));
         tracing::info!(situation = ask.situation.word(), "the policy is asked");
         self.desk.ask(Job {
             ask: ask.id,

@@ -19,6 +19,8 @@ pub struct Recipe {
     pub initial_role: String,
     /// Address of the site.
     pub address: Ipv4Addr,
+    /// `heartbeat.interval`; a site boots a little longer than that.
+    pub interval: String,
     /// Name of the other site.
     pub peer_name: String,
     /// Address that heartbeats ping.
@@ -39,6 +41,8 @@ pub struct Recipe {
     pub be_active: Vec<(String, String, bool)>,
     /// Steps as `(name, command in TOML, idempotent)`.
     pub be_standby: Vec<(String, String, bool)>,
+    /// Lines of `[peer]`, as they are.
+    pub peer_more: String,
     /// Lines that are appended as they are.
     pub more: String,
 }
@@ -51,6 +55,7 @@ impl Recipe {
             index,
             initial_role: initial_role.to_owned(),
             address,
+            interval: "1s".to_owned(),
             peer_name: peer.0.to_owned(),
             peer_vip: peer.1,
             peer_nodes: String::new(),
@@ -61,6 +66,7 @@ impl Recipe {
             wait_duration: "8h".to_owned(),
             be_active: Vec::new(),
             be_standby: Vec::new(),
+            peer_more: String::new(),
             more: String::new(),
         }
     }
@@ -68,7 +74,17 @@ impl Recipe {
     /// The configuration file.
     pub fn to_toml(&self) -> String {
         let Self {
-            name, index, initial_role, address, peer_name, peer_vip, peer_nodes, wait_duration, ..
+            name,
+            index,
+            initial_role,
+            address,
+            interval,
+            peer_name,
+            peer_vip,
+            peer_nodes,
+            peer_more,
+            wait_duration,
+            ..
         } = self;
         let policy = match &self.policy {
             Some(path) => format!("isCustom = true\nscript = \"{}\"\n", path.display()),
@@ -77,9 +93,9 @@ impl Recipe {
         let mut text = format!(
             "mode = \"enforce\"\n\n[site]\nname = \"{name}\"\nindex = {index}\ninitialRole = \"{initial_role}\"\n\
              sourceAddress = \"{address}\"\n\n[peer]\nname = \"{peer_name}\"\nheartbeatPort = 7805\n\
-             heartbeatKey = \"not-a-secret-only-a-key-of-a-test\"\n\n[core]\npeerVip = \"{peer_vip}\"\n\
+             heartbeatKey = \"not-a-secret-only-a-key-of-a-test\"\n{peer_more}\n[core]\npeerVip = \"{peer_vip}\"\n\
              peerLoadBalancerNodes = \"{peer_nodes}\"\n\n\
-             [watchdog.heartbeat]\ninterval = \"1s\"\ntimeout = \"200ms\"\nretries = 2\n\n\
+             [watchdog.heartbeat]\ninterval = \"{interval}\"\ntimeout = \"200ms\"\nretries = 2\n\n\
              [exclusion]\nmode = \"verdict\"\nkeepAlive = \"300ms\"\nlook = \"500ms\"\nlookTimeout = \"1s\"\n\
              lease = \"3s\"\nfenceDeadline = \"1s\"\nslack = \"500ms\"\nwait = \"{WAIT}\"\n\n[policy]\ndeadline = \"5s\"\n\n\
              [watchdog.failureDetection]\nwaitDuration = \"{wait_duration}\"\n{policy}",

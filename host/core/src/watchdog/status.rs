@@ -6,6 +6,7 @@ use dr_watchdog_sdk::{Situation, Utc};
 use super::Watchdog;
 use crate::automatic::Automatic;
 use crate::durable::Durable;
+use crate::effect::PlanKind;
 use crate::event::Beat;
 use crate::evidence::Evidence;
 use crate::heartbeat::Reach;
@@ -54,6 +55,12 @@ impl Watchdog {
         self.boot_until.map(|(_, wall)| wall)
     }
 
+    /// Why the first start of this site waits, if it does.
+    pub fn why_first_start_waits(&self) -> Option<String> {
+        let is_due = self.is_first_start && self.lease.is_none() && self.boot_until.is_none();
+        is_due.then(|| self.automatic.why_off()).flatten()
+    }
+
     /// What is known of the other site's reachability.
     pub const fn reach(&self) -> Reach {
         self.rounds.reach
@@ -80,6 +87,12 @@ impl Watchdog {
     /// The switches of automatic failover.
     pub const fn automatic(&self) -> &Automatic {
         &self.automatic
+    }
+
+    /// The plan that runs: which, which step, how many.
+    pub fn running_plan(&self) -> Option<(PlanKind, usize, usize)> {
+        let plan = self.plan.as_ref()?;
+        Some((plan.kind, plan.step, self.steps(plan.kind).len()))
     }
 
     /// What was last seen at the arbiters.
