@@ -109,7 +109,12 @@ fn overlap_bound_us(options: &Options, plan: &Plan) -> u64 {
     let timers = options.timers();
     let us = |span: std::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
     let has = |is: fn(&Kind) -> bool| faults.iter().any(|fault| is(&fault.kind));
-    if has(|kind| matches!(kind, Kind::Lie { .. } | Kind::Force { .. } | Kind::RestoreImage { .. })) {
+    if has(|kind| {
+        matches!(
+            kind,
+            Kind::Lie { .. } | Kind::Force { .. } | Kind::PeerIsOff { .. } | Kind::RestoreImage { .. }
+        )
+    }) {
         return u64::MAX;
     }
     let stops_clock = has(|kind| matches!(kind, Kind::FreezeClock { .. }));
@@ -129,7 +134,12 @@ fn overlap_bound_us(options: &Options, plan: &Plan) -> u64 {
 /// Whether both sites lost their state: then only an operator can say who begins.
 fn is_lost_for_good(faults: &[Fault]) -> bool {
     let loses = |which: usize| {
-        faults.iter().any(|fault| matches!(fault.kind, Kind::StateLost { site } if site == which))
+        faults.iter().any(|fault| {
+            matches!(
+                fault.kind,
+                Kind::StateLost { site } | Kind::Reset { site } | Kind::Init { site } if site == which
+            )
+        })
     };
     loses(0) && loses(1)
 }

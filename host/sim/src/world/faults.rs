@@ -1,10 +1,7 @@
 //! Faults: how each begins, how it heals.
 
-use std::time::Duration;
-
 use dr_watchdog_core::Event;
 use dr_watchdog_core::exclusion::fact::{Command, Fact};
-use dr_watchdog_core::transitions::Phase;
 
 use super::queue::Happening;
 use super::{MS_US, SECOND_US, World};
@@ -65,6 +62,8 @@ impl World {
             Kind::RestoreImage { site } => self.restore_image(site),
             Kind::ArbitersDown { arbiters } => arbiters.iter().for_each(|i| self.arbiters[*i].down += 1),
             Kind::KillGuard { site } => self.kill_guard(site),
+            Kind::Stop { site } => self.ask_stop(site, fault),
+            Kind::Init { site } => self.init(site),
             _ => self.operate(kind),
         }
         self.note_serving();
@@ -76,28 +75,6 @@ impl World {
         if guard.armed.is_some() && guard.fenced_at_us.is_none() {
             let k_us = Self::us(self.options.timers().keep_alive);
             self.later(index, k_us, Event::Exclusion(Fact::GuardFailed));
-        }
-    }
-
-    /// What operators do; faults that only cut paths have done all they do.
-    fn operate(&mut self, kind: Kind) {
-        match kind {
-            Kind::AutomaticOff { site } => {
-                let off =
-                    Event::OperatorDisabled { span: None, reason: "drill".to_owned(), by: "ops".to_owned() };
-                self.command(site, off);
-            }
-            Kind::HandOver { site } => {
-                self.command(site, Event::Exclusion(Fact::Operator(Command::HandOver)))
-            }
-            Kind::Manual { site } => self.become_active(site, false),
-            Kind::Force { site } => self.become_active(site, true),
-            Kind::Release { seconds } => {
-                let span = Some(Duration::from_secs(seconds));
-                self.at_active(Command::Release { span });
-            }
-            Kind::ChangeArbiters => self.change_arbiters(),
-            _ => {}
         }
     }
 
@@ -128,6 +105,7 @@ impl World {
                 self.wake(site);
             }
             Kind::AutomaticOff { site } => self.switch_on(site),
+            Kind::Stop { site } => self.start_again(site),
             Kind::SlowStop { site, .. } => self.sites[site].slow_stop_s = 0,
             Kind::BlockSsh { site } => self.sites[site].ssh_blocked -= 1,
             Kind::BlockUdp => self.network.udp_blocked -= 1,
@@ -192,12 +170,6 @@ impl World {
         }
     }
 
-    fn command(&mut self, site: usize, event: Event) {
-        if self.sites[site].hung == 0 && self.sites[site].frozen == 0 {
-            self.give(site, event);
-        }
-    }
-
     /// The configuration of a site was changed and is read again.
     fn reload(&mut self, site: usize) {
         let settings = self.settings(site);
@@ -207,47 +179,6 @@ impl World {
             let run = self.sites[site].run;
             let event = Box::new(Event::Reloaded(Box::new(settings)));
             self.after(0, Happening::Core { site, run, event });
-        }
-    }
-
-    /// An operator who gets no answer tries again, and one who is told that the disk did not take it too.
-    pub(super) fn switch_on(&mut self, index: usize) {
-        let site = &self.sites[index];
-        let is_there = site.core.is_some() && site.hung == 0 && site.frozen == 0;
-        let is_written = is_there && site.disk_full == 0;
-        if is_there {
-            self.watch.healed_us = self.now_us;
-            self.give(index, Event::OperatorEnabled);
-        }
-        if !is_written {
-            self.after(10 * SECOND_US, Happening::SwitchOn { site: index });
-        }
-    }
-
-    fn become_active(&mut self, site: usize, is_forced: bool) {
-        self.command(site, Event::Exclusion(Fact::Operator(Command::BecomeActive { is_forced })));
-    }
-
-    fn at_active(&mut self, command: Command) {
-        for site in 0..2 {
-            let phase = self.sites[site].core.as_ref().map(dr_watchdog_core::Watchdog::phase);
-            if phase == Some(Phase::Active) {
-                self.command(site, Event::Exclusion(Fact::Operator(command)));
-            }
-        }
-    }
-
-    /// The first arbiter leaves the agreed set; where it was missing it comes back.
-    fn change_arbiters(&mut self) {
-        for site in 0..2 {
-            let Some(core) = &self.sites[site].core else { continue };
-            let Some(state) = core.lease().filter(|_| core.phase() == Phase::Active) else { continue };
-            let mut agreed = state.memory.versions.current.clone();
-            let full = self.drawn.agreed(&self.options);
-            let half = full.arbiters.len().div_ceil(2);
-            let is_full = agreed.arbiters.len() == full.arbiters.len();
-            agreed.arbiters = if is_full { full.arbiters[..half].to_vec() } else { full.arbiters };
-            self.command(site, Event::Exclusion(Fact::Proposed(Box::new(agreed))));
         }
     }
 
@@ -293,7 +224,7 @@ impl World {
         self.after(down_us + up_s * SECOND_US, Happening::CrashAgain { site, fault });
     }
 
-    fn lose_state(&mut self, site: usize) {
+    pub(super) fn lose_state(&mut self, site: usize) {
         self.kill_daemon(site, true);
         self.sites[site].disk = None;
         self.watch.forgives_epoch[site] = true;

@@ -4,8 +4,10 @@ mod arbiter;
 mod clock;
 mod effects;
 mod faults;
+mod happen;
 mod holds;
 mod network;
+mod operator;
 mod queue;
 mod site;
 mod watch;
@@ -15,7 +17,6 @@ use std::time::Duration;
 use dr_watchdog_core::durable::{Durable, Found};
 use dr_watchdog_core::evidence::ManagedRule;
 use dr_watchdog_core::exclusion::agreed::Versions;
-use dr_watchdog_core::exclusion::fact::Fact;
 use dr_watchdog_core::exclusion::memory::Memory;
 use dr_watchdog_core::settings::{Exclusion, Honour, Lease, Mode, OnFailure, ResumeAlone, Settings, Step};
 use dr_watchdog_core::watchdog::Boot;
@@ -157,81 +158,6 @@ impl World {
         self.queue.push(self.now_us.saturating_add(us), what);
     }
 
-    fn happen(&mut self, what: Happening) {
-        match what {
-            Happening::Timer { site, .. }
-            | Happening::Core { site, .. }
-            | Happening::Heard { site, .. }
-            | Happening::Answer { site, .. }
-            | Happening::Answers { site, .. }
-            | Happening::Sweep { site, .. }
-            | Happening::Sample { site, .. }
-            | Happening::KeepAlive { site, .. }
-            | Happening::Open { site, .. }
-            | Happening::PlainLook { site, .. }
-            | Happening::StepDone { site, .. }
-            | Happening::Start { site, .. }
-            | Happening::GuardDue { site, .. }
-            | Happening::FenceDone { site }
-            | Happening::PauseSeen { site }
-                if self.sites[site].frozen > 0 =>
-            {
-                self.sites[site].inbox.push(what);
-            }
-            // A process that hangs sends nothing either: its sessions stay open, and grow old at the arbiters.
-            Happening::Timer { site, .. }
-            | Happening::Core { site, .. }
-            | Happening::Heard { site, .. }
-            | Happening::KeepAlive { site, .. }
-            | Happening::Open { site, .. }
-            | Happening::Sample { site, .. }
-                if self.sites[site].hung > 0 =>
-            {
-                self.sites[site].inbox.push(what);
-            }
-            Happening::Timer { site, generation } => {
-                if self.sites[site].timer_generation == generation {
-                    self.sites[site].timer_due = None;
-                    self.give(site, Event::TimePassed);
-                }
-            }
-            Happening::Core { site, run, event } => {
-                if self.sites[site].run == run {
-                    self.give(site, *event);
-                }
-            }
-            Happening::Heard { site, signed } => self.give(site, Event::Exclusion(Fact::Heard(signed))),
-            Happening::KeepAlive { site, generation } => self.keep_alive(site, generation),
-            Happening::Answer { site, generation, arbiter, session, sent_us } => {
-                self.hold_answer(site, generation, arbiter, session, sent_us);
-            }
-            Happening::Answers { site, generation, arbiters, newest, sent_us } => {
-                self.hold_answers(site, generation, (arbiters, newest), sent_us);
-            }
-            Happening::Open { site, generation, arbiter } => self.open_hold(site, generation, arbiter),
-            Happening::Sample { site, run, arbiter, look, deadline_us } => {
-                self.sample(site, run, arbiter, look, deadline_us);
-            }
-            Happening::Sweep { site, run, sweep } => self.sweep(site, run, sweep),
-            Happening::GuardDue { site, generation } => self.guard_due(site, generation),
-            Happening::FenceDone { site } => self.fence_done(site),
-            Happening::PauseSeen { site } => self.pause_seen(site),
-            Happening::StepDone { site, run, plan, step, is_start } => {
-                self.step_done(site, run, plan, step, is_start);
-            }
-            Happening::Start { site, run } => {
-                if self.sites[site].run == run {
-                    self.start(site);
-                }
-            }
-            Happening::CrashAgain { site, fault } => self.crash_again(site, fault),
-            Happening::FaultBegins { fault } => self.begin_fault(fault),
-            Happening::FaultEnds { fault } => self.end_fault(fault),
-            Happening::PlainLook { site, run } => self.plain_look(site, run),
-            Happening::SwitchOn { site } => self.switch_on(site),
-        }
-    }
-
     fn settings(&self, site: usize) -> Settings {
         let options = &self.options;
         let timers = options.timers();
@@ -277,7 +203,8 @@ impl World {
 
     /// The watchdog of a site starts, if its machine is on.
     fn start(&mut self, index: usize) {
-        if self.sites[index].down > 0 || self.sites[index].core.is_some() {
+        let site = &self.sites[index];
+        if site.down > 0 || site.stopped > 0 || site.core.is_some() {
             return;
         }
         let settings = self.settings(index);
@@ -378,8 +305,14 @@ impl World {
         let site = &self.sites[index];
         let is_asked = self.faults.iter().zip(&self.in_force).any(|(fault, in_force)| {
             use crate::fault::Kind;
-            let is_operator =
-                matches!(fault.kind, Kind::HandOver { .. } | Kind::Manual { .. } | Kind::Force { .. });
+            let is_operator = matches!(
+                fault.kind,
+                Kind::HandOver { .. }
+                    | Kind::Manual { .. }
+                    | Kind::Force { .. }
+                    | Kind::Stop { .. }
+                    | Kind::PeerIsOff { .. }
+            );
             let is_own = matches!(
                 fault.kind,
                 Kind::HookFails { .. }

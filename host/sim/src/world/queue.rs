@@ -45,8 +45,42 @@ pub(crate) enum Happening {
     FaultEnds { fault: usize },
     /// An operator tries to switch automatic failover on again.
     SwitchOn { site: usize },
+    /// An operator waits for the other site's word before the watchdog of this one is stopped.
+    StopAsked { site: usize, fault: usize, tries: u32 },
     /// A round of looks in the mode without leases.
     PlainLook { site: usize, run: u64 },
+}
+
+impl Happening {
+    /// The machine on which it happens: while that stands still, it waits.
+    pub(crate) const fn machine(&self) -> Option<usize> {
+        match self {
+            Self::GuardDue { site, .. }
+            | Self::FenceDone { site }
+            | Self::PauseSeen { site }
+            | Self::Answer { site, .. }
+            | Self::Answers { site, .. }
+            | Self::Sweep { site, .. }
+            | Self::PlainLook { site, .. }
+            | Self::StepDone { site, .. }
+            | Self::Start { site, .. } => Some(*site),
+            _ => self.process(),
+        }
+    }
+
+    /// The watchdog that does it: while that hangs, it waits. A process that hangs sends nothing either: its sessions
+    /// stay open, and grow old at the arbiters.
+    pub(crate) const fn process(&self) -> Option<usize> {
+        match self {
+            Self::Timer { site, .. }
+            | Self::Core { site, .. }
+            | Self::Heard { site, .. }
+            | Self::KeepAlive { site, .. }
+            | Self::Open { site, .. }
+            | Self::Sample { site, .. } => Some(*site),
+            _ => None,
+        }
+    }
 }
 
 /// When an item is due, in which order it was pushed, where it lies: small, because the heap moves it about.

@@ -53,6 +53,8 @@ pub(crate) struct Site {
     pub(crate) guard: Guard,
     pub(crate) are_services_up: bool,
     pub(crate) down: u32,
+    /// Whether an operator has stopped the watchdog.
+    pub(crate) stopped: u32,
     pub(crate) frozen: u32,
     pub(crate) hung: u32,
     /// Nothing that arrived meanwhile is lost: it waits in the sockets.
@@ -88,6 +90,7 @@ impl Site {
             guard: Guard::idle(0),
             are_services_up: false,
             down: 0,
+            stopped: 0,
             frozen: 0,
             hung: 0,
             inbox: Vec::new(),

@@ -25,6 +25,39 @@ impl Watchdog {
         self.announce();
     }
 
+    /// An operator answers for the other site: it serves nothing. An active is released from its duty without the
+    /// other site's promise, a standby takes over without the gates; both until the other site is heard again.
+    pub(super) fn peer_is_off(&mut self, now: Now) {
+        if !self.phase.claims_active() {
+            self.become_active(now, true);
+            return;
+        }
+        let Some(state) = self.lease.as_mut() else { return };
+        let id = now.mono.us() ^ state.run;
+        state.release = Some(Release { id, span: None, is_in_force: true });
+        state.is_forced = true;
+        state.evidence.grant(FOR_EVER);
+        state.reckon();
+        self.notify(
+            Trigger::Exclusion,
+            "an operator says that the other site is off: this site serves whatever happens, until the other site is heard".to_owned(),
+        );
+    }
+
+    /// The other site is heard: what an operator has said of it ends. An off that is still wanted is asked for again.
+    pub(super) fn end_force(&mut self) {
+        let is_off_wanted = self.automatic.operator.is_some();
+        let Some(state) = self.lease.as_mut() else { return };
+        if std::mem::take(&mut state.is_forced) {
+            state.release = state.release.filter(|_| is_off_wanted);
+            if let Some(release) = state.release.as_mut() {
+                release.is_in_force = false;
+            }
+            state.evidence.revoke_grant();
+            state.reckon();
+        }
+    }
+
     /// It takes its duty back: the guard first, the word after it.
     pub(in super::super) fn resume_duty(&mut self, now: Now) {
         let Some(state) = self.lease.as_mut() else { return };

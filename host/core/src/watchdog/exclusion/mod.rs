@@ -68,8 +68,9 @@ impl Watchdog {
             Command::HandOver => self.hand_over(now),
             Command::Release { span } => self.ask_release(now, span),
             Command::Resume => self.resume_duty(now),
+            Command::PeerIsOff => self.peer_is_off(now),
             Command::Reset => self.reset(),
-            Command::Stop | Command::Promise | Command::PeerIsOff => self.command(now, command),
+            Command::Stop | Command::Promise => self.command(now, command),
         }
     }
 

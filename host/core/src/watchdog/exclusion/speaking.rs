@@ -107,10 +107,7 @@ impl Watchdog {
             hands_over: signed.hands_over,
         });
         state.peer_holds.clone_from(&signed.holds);
-        if std::mem::take(&mut state.is_forced) {
-            state.evidence.revoke_grant();
-            state.reckon();
-        }
+        self.end_force();
         if signed.stance.breaks_silence() {
             self.close_claim(now.mono);
         }
