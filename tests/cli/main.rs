@@ -13,6 +13,7 @@ mod eval_shapes;
 mod help;
 mod lua_types;
 mod policy_cases;
+mod policy_reload;
 mod readme;
 mod replay;
 mod state_file;

@@ -33,6 +33,7 @@ pub mod policy_eval;
 pub mod policy_new;
 pub mod policy_probes;
 mod policy_question;
+pub mod policy_reload;
 mod policy_replay;
 pub mod policy_test;
 pub mod policy_types;

@@ -6,9 +6,10 @@ use dr_watchdog_core::evidence::Evidence;
 use dr_watchdog_sdk::Role;
 use dr_watchdog_sdk::threshold::Threshold;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::policy_versions::Versions;
 use crate::policy::answers::{Answers, Network};
 use crate::policy::runner::nothing;
 use crate::policy::{Failure, Outcome, PolicySpec, Question, Runner};
@@ -39,8 +40,11 @@ pub(super) struct Answered {
 
 enum Order {
     Ask(Box<Job>),
-    Load(Box<PolicySpec>, Rc<dyn Network>),
+    Load(Box<PolicySpec>, Rc<dyn Network>, Option<Told>),
 }
+
+/// Who asked for a load, and is told how it went.
+pub(super) type Told = oneshot::Sender<Value>;
 
 /// The handle of the run loop.
 #[derive(Debug)]
@@ -71,7 +75,12 @@ impl Desk {
 
     /// Loads another policy, or the same one again. One that cannot be loaded leaves the old one running.
     pub(super) fn load(&self, spec: PolicySpec, network: Rc<dyn Network>) {
-        self.order(Order::Load(Box::new(spec), network));
+        self.order(Order::Load(Box::new(spec), network, None));
+    }
+
+    /// The same, for somebody who waits for how it went.
+    pub(super) fn reload(&self, spec: PolicySpec, network: Rc<dyn Network>, told: Told) {
+        self.order(Order::Load(Box::new(spec), network, Some(told)));
     }
 
     fn order(&self, order: Order) {
@@ -93,13 +102,20 @@ async fn serve(
     answers: mpsc::UnboundedSender<Answered>,
     told: watch::Sender<Value>,
 ) {
+    let mut versions = Versions::default();
     let mut loaded = load(&spec).await;
-    tell(&told, &spec, &loaded);
+    if loaded.is_ok() {
+        versions.loaded();
+    }
+    tell(&told, &spec, &loaded, &versions);
     while let Some(order) = queue.recv().await {
         match order {
             Order::Ask(job) => {
                 if loaded.is_err() {
                     loaded = load(&spec).await;
+                    if loaded.is_ok() {
+                        versions.loaded();
+                    }
                 }
                 let ask = job.ask;
                 let outcome = match &mut loaded {
@@ -109,25 +125,32 @@ async fn serve(
                 // The receiver is gone only when the daemon ends.
                 let _ = answers.send(Answered { ask, outcome });
             }
-            Order::Load(next, reaches) => {
+            Order::Load(next, reaches, asker) => {
                 network = reaches;
-                match load(&next).await {
-                    Ok(runner) => {
-                        spec = *next;
-                        loaded = Ok(runner);
-                    }
+                let message = match load(&next).await {
                     Err(failure) if loaded.is_ok() => {
-                        let (old, new) = (spec.path.display(), next.path.display());
-                        tracing::error!(%failure, "the policy {new} cannot be loaded; {old} keeps running");
+                        let sentence = versions.refused(&spec.path, &next.path, &failure);
+                        tracing::error!("the policy {sentence}");
+                        Err(sentence)
                     }
                     Err(failure) => {
-                        spec = *next;
-                        loaded = Err(failure);
+                        let sentence = format!("no version of the policy runs: {failure}");
+                        (spec, loaded) = (*next, Err(failure));
+                        Err(sentence)
                     }
+                    Ok(runner) => {
+                        versions.loaded();
+                        (spec, loaded) = (*next, Ok(runner));
+                        Ok(format!("version {} of {} runs", versions.running(), name(&spec)))
+                    }
+                };
+                if let Some(asker) = asker {
+                    // Who asked may have gone away.
+                    let _ = asker.send(versions.answer(&name(&spec), message));
                 }
             }
         }
-        tell(&told, &spec, &loaded);
+        tell(&told, &spec, &loaded, &versions);
     }
 }
 
@@ -182,8 +205,13 @@ fn name(spec: &PolicySpec) -> String {
     spec.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn tell(told: &watch::Sender<Value>, spec: &PolicySpec, loaded: &Result<Runner, Failure>) {
-    let status = match loaded {
+fn tell(
+    told: &watch::Sender<Value>,
+    spec: &PolicySpec,
+    loaded: &Result<Runner, Failure>,
+    versions: &Versions,
+) {
+    let mut status = match loaded {
         Ok(runner) => {
             let mut status = json!(runner.status());
             status["failure"] = Value::Null;
@@ -192,6 +220,7 @@ fn tell(told: &watch::Sender<Value>, spec: &PolicySpec, loaded: &Result<Runner, 
         }
         Err(failure) => not_loaded(spec, Some(failure)),
     };
+    versions.show(&mut status);
     told.send_replace(status);
 }
 
@@ -206,5 +235,7 @@ fn not_loaded(spec: &PolicySpec, failure: Option<&Failure>) -> Value {
         "lastFailure": null,
         "failure": failure.map(|failure| &failure.message),
         "hint": failure.and_then(|failure| failure.hint.as_ref()),
+        "loadedVersion": 0,
+        "refused": null,
     })
 }
