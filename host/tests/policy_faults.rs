@@ -4,13 +4,14 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dr_watchdog::policy::answers::{Boxed, Network};
 use dr_watchdog::policy::runner::State;
+use dr_watchdog::policy::terms::Layer;
 use dr_watchdog::policy::{
     Answers, FailureKind, Grant, Outcome, Permissions, PolicySpec, Question, Runner, Terms, engine_of,
     use_executable,
@@ -29,9 +30,10 @@ const PRINT_DEADLINE: Duration = Duration::from_secs(60);
 /// Longest answer after the deadline: the grace, the kill, and what a busy machine adds.
 const LATE_MAX: Duration = Duration::from_secs(3);
 
-/// The user of the guests whose processes are counted: nobody else's on this machine, another run's of this test neither.
-fn counted_user() -> u32 {
-    0x6000_0000 + std::process::id()
+/// The users of the guests whose processes are counted: nobody else's on this machine, another run's of these tests
+/// neither.
+fn counted_user(without: &BTreeSet<Layer>) -> u32 {
+    0x6000_0000 + std::process::id() * 2 + u32::from(without.is_empty())
 }
 
 /// Longest time from a guest's kill to its absence from the list of processes.
@@ -80,7 +82,7 @@ fn spec(path: &Path, harm: &str) -> PolicySpec {
         script_user: None,
         script_secrets: false,
         run_dir: path.parent().unwrap().to_owned(),
-        terms: Terms { grants: Some(std::collections::BTreeSet::new()), ..Terms::default() },
+        terms: Terms { grants: Some(BTreeSet::new()), ..Terms::default() },
     }
 }
 
@@ -114,12 +116,12 @@ async fn ask_within(runner: &mut Runner, deadline: Duration) -> Outcome {
 }
 
 /// How many processes on this machine run as users that only guests of this test have.
-fn guests() -> usize {
+fn guests(user: u32) -> usize {
     let is_guest = |pid: &std::fs::DirEntry| {
         let status = std::fs::read_to_string(pid.path().join("status")).unwrap_or_default();
         status.contains("Name:\tdr-worker")
             && !status.contains("State:\tZ")
-            && status.contains(&format!("Uid:\t{}\t", counted_user()))
+            && status.contains(&format!("Uid:\t{user}\t"))
     };
     std::fs::read_dir("/proc").unwrap().flatten().filter(is_guest).count()
 }
@@ -159,11 +161,23 @@ const FAULTS: [(&str, Costs); 19] = [
 /// Goal: whatever a plugin does, it costs at most its own verdict, in time, and a good policy beside it answers.
 #[tokio::test]
 async fn every_fault_costs_one_verdict_and_the_good_policy_beside_it_is_undisturbed() {
+    table(BTreeSet::new()).await;
+}
+
+/// Goal: the same without the further layers: they are none that the others lean on.
+#[tokio::test]
+async fn the_same_holds_without_seccomp_and_landlock() {
+    table(BTreeSet::from(Layer::ALL)).await;
+}
+
+async fn table(without: BTreeSet<Layer>) {
     let folder = tempfile::tempdir().unwrap();
     let plugin = compile(folder.path());
+    let user = counted_user(&without);
     let load = async |fault: &str| {
         let mut spec = spec(&plugin, fault);
-        spec.terms.uid = Some(counted_user());
+        spec.terms.uid = Some(user);
+        spec.terms.without.clone_from(&without);
         Runner::load(spec).await.unwrap()
     };
     let mut good = load("good").await;
@@ -192,11 +206,11 @@ async fn every_fault_costs_one_verdict_and_the_good_policy_beside_it_is_undistur
     let expected = usize::from(nix::unistd::geteuid().is_root());
     // The kernel takes a killed guest's namespaces apart after its runner is gone.
     let begun = Instant::now();
-    while guests() != expected {
+    while guests(user) != expected {
         assert!(
             begun.elapsed() < GONE_MAX,
             "{} guests, and only the good one may outlive its verdict",
-            guests()
+            guests(user)
         );
         tokio::task::yield_now().await;
     }
@@ -253,47 +267,116 @@ async fn a_plugin_that_is_not_the_pinned_one_is_denied() {
     assert_eq!(failure.kind, FailureKind::Denied, "{failure}");
 }
 
+/// A plugin, a program and a question where an ordinary user finds them.
+struct Open(tempfile::TempDir);
+
+impl Open {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
+        let opened = |path: &Path| {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        opened(folder.path());
+        compile(folder.path());
+        let program = folder.path().join("dr-watchdog");
+        std::fs::copy(env!("CARGO_BIN_EXE_dr-watchdog"), &program).unwrap();
+        opened(&program);
+        std::fs::write(folder.path().join("s.json"), r#"{"role":"standby"}"#).unwrap();
+        std::fs::write(folder.path().join("p.json"), "{}").unwrap();
+        Self(folder)
+    }
+
+    /// `policy eval` of this harm, run by `launcher`.
+    fn command(&self, harm: &str, launcher: &mut Command) {
+        let folder = self.0.path();
+        std::fs::write(folder.join("c.json"), json!({ "do": harm }).to_string()).unwrap();
+        launcher
+            .arg(folder.join("dr-watchdog"))
+            .args(["policy", "eval", "--json", "--deadline", "1500ms", "--config", "c.json"])
+            .args(["--sections", "s.json", "--probes", "p.json"])
+            .arg(folder.join("faults.so"))
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+    }
+}
+
+fn answer(printed: &str) -> Value {
+    serde_json::from_str(printed).unwrap_or_else(|_| panic!("{printed}"))
+}
+
 /// Goal: an ordinary user's wall, a user namespace, holds the same table; needs root to become one.
 #[test]
 fn an_ordinary_users_wall_holds_too() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    let folder = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
-    let opened = |path: &Path| {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    opened(folder.path());
-    let plugin = compile(folder.path());
-    let program = folder.path().join("dr-watchdog");
-    std::fs::copy(env!("CARGO_BIN_EXE_dr-watchdog"), &program).unwrap();
-    opened(&program);
-    std::fs::write(folder.path().join("s.json"), r#"{"role":"standby"}"#).unwrap();
-    std::fs::write(folder.path().join("p.json"), "{}").unwrap();
-    let eval = |harm: &str| -> Value {
-        use std::os::unix::process::CommandExt;
-        std::fs::write(folder.path().join("c.json"), json!({ "do": harm }).to_string()).unwrap();
-        let output = Command::new(&program)
-            .args(["policy", "eval", "--json", "--deadline", "1500ms", "--config", "c.json"])
-            .args(["--sections", "s.json", "--probes", "p.json"])
-            .arg(&plugin)
-            .current_dir(folder.path())
-            .uid(12_345)
-            .gid(12_345)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"))
+    let open = Open::new();
+    let eval = |harm: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--clear-groups", "--reuid=12345", "--regid=12345"]);
+        open.command(harm, &mut command);
+        answer(&String::from_utf8_lossy(&command.output().unwrap().stdout))
     };
     let told = eval("who")["verdict"]["description"].as_str().unwrap().to_owned();
     assert!(told.ends_with("pid 1 file 0 sent 0"), "{told}");
     assert_eq!(eval("look")["verdict"]["description"], "seen 0 opened 0 reached 0");
-    // Its group holds the outer half of its worker, which here is the same user's: its end takes the guest with it,
-    // before or after the answer. Nobody else is reached: `policy eval` itself, of the same user, lives to report.
-    let killed = eval("kill");
-    let is_lost = killed["error"]["kind"] == "crash";
-    assert!(is_lost || killed["verdict"]["description"] == "good", "{killed}");
+    // Its group holds the outer half of its worker, which here is the same user's; the filter lets no signal out.
+    assert_eq!(eval("kill")["verdict"]["description"], "good");
     assert_eq!(eval("null")["error"]["kind"], "crash");
     assert_eq!(eval("fork")["error"]["kind"], "timeout");
+}
+
+/// No namespace can be made in here, as in many a container; then this user.
+const FORBIDDING: &str = "echo ready; read go; for limit in /proc/sys/user/max_*_namespaces; do echo 0 >$limit; done; user=$1; shift; exec setpriv --clear-groups --reuid=$user --regid=$user \"$@\"";
+
+/// What `policy eval` prints in a user namespace that forbids every other one.
+fn eval_without_namespaces(open: &Open, user: &str, harm: &str) -> Value {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let mut command = Command::new("unshare");
+    command.args(["--user", "sh", "-c", FORBIDDING, "sh", user]);
+    open.command(harm, &mut command);
+    let mut child = command.spawn().unwrap();
+    let mut printed = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    printed.read_line(&mut text).unwrap();
+    assert_eq!(text, "ready\n");
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{}/{map}", child.id()), "0 0 65536").unwrap();
+    }
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    text.clear();
+    printed.read_to_string(&mut text).unwrap();
+    child.wait().unwrap();
+    answer(&text)
+}
+
+/// Goal: a system that forbids every namespace still gets a guest that reaches nothing: an ordinary user's guest, who
+/// is the same user as the watchdog, and root's, who is nobody. Wrong would be: it does not load, a signal gets out, or
+/// nobody is told what is missing.
+#[test]
+fn where_no_namespace_may_be_made_the_other_layers_hold() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let open = Open::new();
+    for user in ["12345", "0"] {
+        let eval = |harm: &str| eval_without_namespaces(&open, user, harm);
+        let told = eval("who")["verdict"]["description"].as_str().unwrap_or_default().to_owned();
+        assert!(told.ends_with("file 0 sent 0") && !told.contains("pid 1 "), "as {user}: {told}");
+        assert_eq!(told.starts_with("uid 65534 "), user == "0", "as {user}: {told}");
+        let told = eval("look")["verdict"]["description"].as_str().unwrap_or_default().to_owned();
+        assert!(told.ends_with(" opened 0 reached 0"), "as {user}: {told}");
+        assert_eq!(eval("kill")["verdict"]["description"], "good", "as {user}");
+        for (harm, kind) in [
+            ("null", "crash"),
+            ("exit", "crash"),
+            ("fork", "timeout"),
+            ("escape", "timeout"),
+            ("allocate", "crash"),
+        ] {
+            assert_eq!(eval(harm)["error"]["kind"], kind, "{harm} as {user}");
+        }
+    }
 }

@@ -268,6 +268,7 @@ impl Process {
         for folder in &spec.terms.hidden {
             command.arg("--hide").arg(folder);
         }
+        command.args(spec.terms.without.iter().map(|layer| format!("--without={}", layer.word())));
         command
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
