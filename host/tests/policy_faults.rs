@@ -329,13 +329,16 @@ fn an_ordinary_users_wall_holds_too() {
 }
 
 /// No namespace can be made in here, as in many a container; then this user.
-const FORBIDDING: &str = "echo ready; read go; for limit in /proc/sys/user/max_*_namespaces; do echo 0 >$limit; done; user=$1; shift; exec setpriv --clear-groups --reuid=$user --regid=$user \"$@\"";
+const FORBIDDING: &str = "for limit in /proc/sys/user/max_*_namespaces; do echo 0 >$limit; done; user=$1; shift; exec setpriv --clear-groups --reuid=$user --regid=$user \"$@\"";
+
+/// Waits for its user's number to be given a meaning; a program that starts afterwards has the rights of root in here.
+const WAITING: &str = "echo ready; read go; exec sh -c \"$0\" sh \"$@\"";
 
 /// What `policy eval` prints in a user namespace that forbids every other one.
 fn eval_without_namespaces(open: &Open, user: &str, harm: &str) -> Value {
     use std::io::{BufRead, BufReader, Read, Write};
     let mut command = Command::new("unshare");
-    command.args(["--user", "sh", "-c", FORBIDDING, "sh", user]);
+    command.args(["--user", "sh", "-c", WAITING, FORBIDDING, user]);
     open.command(harm, &mut command);
     let mut child = command.spawn().unwrap();
     let mut printed = BufReader::new(child.stdout.take().unwrap());
