@@ -17,6 +17,7 @@ pub mod config;
 pub mod demo;
 pub mod exit;
 pub mod health;
+mod health_down;
 pub mod history;
 pub mod output;
 pub mod ping;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use super::effects::World;
-use super::health::{Beside, Problem, health};
+use super::health::{Beside, Problem, health, services};
 use super::live_network::ping_all;
 use super::{build, sections};
 use crate::config;
@@ -162,23 +162,6 @@ impl World {
         let last_decision = self.last_decision.as_ref();
         health(now, core, &self.config, &Beside { policy, last_decision, problems: &problems, services })
     }
-}
-
-/// Code and state of each service.
-fn services(states: &Value) -> Value {
-    let states = states.as_object().into_iter().flatten();
-    let short = states.map(|(name, state)| {
-        let message = &state["msg"];
-        let code = message["payload"].get("code").cloned().unwrap_or(json!(0));
-        let short = json!({
-            "state": message["state"],
-            "code": code,
-            "description": message["description"],
-            "time": message["time"],
-        });
-        (name.clone(), short)
-    });
-    Value::Object(short.collect())
 }
 
 /// `api v1 config --include`: the wanted sections, or all of them.
