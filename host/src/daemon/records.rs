@@ -130,6 +130,8 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         | Trigger::ArbitersAnswer
         | Trigger::PeerLost
         | Trigger::PeerBack
+        // Shown as long as the policy itself says so.
+        | Trigger::PolicyQuarantined
         | Trigger::GateClosed
         | Trigger::StepFailed
         | Trigger::BothStandby => None,

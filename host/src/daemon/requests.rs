@@ -16,6 +16,7 @@ use super::live_network::ping_all;
 use super::{build, sections};
 use crate::config;
 use crate::frames::{Request, Response, ResponseError};
+use crate::policy::backoff::CRASHES_MAX;
 
 /// Longest ping over the control socket, in milliseconds, and most tries: a caller waits for them.
 const PING_TIMEOUT_MS_MAX: u64 = 60_000;
@@ -146,7 +147,13 @@ impl World {
         let policy = self.desk.status();
         let mut problems: Vec<Problem> = self.problems.values().cloned().collect();
         problems.extend(self.reload_problem.clone());
-        if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
+        if policy.get("state").and_then(Value::as_str) == Some("quarantined") {
+            let name = policy.get("name").and_then(Value::as_str).unwrap_or_default();
+            problems.push(Problem::critical(
+                format!("the policy {name} is quarantined, so this site decides nothing by itself: it crashed {CRASHES_MAX} times within 10 minutes"),
+                "correct it, then reload (SIGHUP); `history` shows how it crashed",
+            ));
+        } else if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
             problems.push(Problem::critical(
                 format!("the policy cannot be loaded: {failure}"),
                 policy.get("hint").and_then(Value::as_str).unwrap_or("see `policy check`"),

@@ -118,7 +118,10 @@ impl Worker {
         let asked = self.asked;
         let Some(process) = &mut self.running else { return Err(not_running()) };
         match timeout_at(deadline, process.converse(asked, question, recorder)).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => {
+                self.backoff.answered();
+                answer
+            }
             Ok(Err(error)) => Err(self.crashed(&error, recorder, begun).await),
             Err(_) => Err(self.cancel(asked, recorder, begun.elapsed()).await),
         }
@@ -136,11 +139,7 @@ impl Worker {
             self.backoff.crashed(self.begun.elapsed());
         }
         if self.backoff.is_quarantined() {
-            let message = format!(
-                "the policy is quarantined: its worker crashed {CRASHES_MAX} times within 10 minutes"
-            );
-            return Err(Failure::new(FailureKind::Crash, message)
-                .with_hint("correct the policy, then reload (SIGHUP) or restart the watchdog"));
+            return Err(quarantined());
         }
         let start = Instant::now() + self.backoff.wait(self.begun.elapsed());
         if start >= deadline {
@@ -369,6 +368,14 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = found.source();
     }
     text
+}
+
+/// Why a policy that crashed too often is not asked.
+pub fn quarantined() -> Failure {
+    let message =
+        format!("the policy is quarantined: its worker crashed {CRASHES_MAX} times within 10 minutes");
+    Failure::new(FailureKind::Crash, message)
+        .with_hint("correct the policy, then reload (SIGHUP) or restart the watchdog")
 }
 
 fn not_running() -> Failure {
