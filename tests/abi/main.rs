@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
 mod broken;
+mod live;
 mod table;
 mod written_in_c;
