@@ -254,6 +254,33 @@ async fn the_guest_is_nobody_without_network_and_needs_no_right_to_its_file() {
     }
 }
 
+/// Goal: the watchdog's own folders are closed to a guest, with the mount alone, with all layers; what lies beside them
+/// is open. Needs root to lay mounts.
+#[tokio::test]
+async fn a_hidden_folder_is_closed_and_the_one_beside_it_is_not() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = compile(folder.path());
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["hidden", "beside"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        std::fs::write(folder.path().join(name).join("file"), "").unwrap();
+    }
+    for without in [BTreeSet::new(), BTreeSet::from(Layer::ALL)] {
+        for (name, told) in [("hidden", "closed"), ("beside", "open")] {
+            let file = folder.path().join(name).join("file");
+            let mut spec = spec(&plugin, &format!("read {}", file.display()));
+            spec.terms.hidden = vec![folder.path().join("hidden")];
+            spec.terms.without.clone_from(&without);
+            let outcome = ask(&mut Runner::load(spec).await.unwrap()).await;
+            assert_eq!((outcome.failure, &*outcome.verdict.description), (None, told), "{name}, {without:?}");
+        }
+    }
+}
+
 /// Goal: a plugin whose sum is not the pinned one never runs.
 #[tokio::test]
 async fn a_plugin_that_is_not_the_pinned_one_is_denied() {
