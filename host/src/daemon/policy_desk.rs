@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::policy::answers::{Answers, Network};
-use crate::policy::backoff::Backoff;
+use crate::policy::backoff::{Backoff, quarantined};
 use crate::policy::runner::{State, nothing};
-use crate::policy::{Failure, FailureKind, Outcome, PolicySpec, Question, Runner, quarantined};
+use crate::policy::{Failure, FailureKind, Outcome, PolicySpec, Question, Runner};
 
 /// A question with everything its host calls are answered from.
 #[derive(Debug)]

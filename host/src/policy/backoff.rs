@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::{Failure, FailureKind};
+
 /// Wait after the first crash.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// Longest wait.
@@ -55,6 +57,14 @@ impl Backoff {
         let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_WAIT);
         (*last + wait).saturating_sub(now)
     }
+}
+
+/// Why a policy that crashed too often is not asked.
+pub fn quarantined() -> Failure {
+    let message =
+        format!("the policy is quarantined: its worker crashed {CRASHES_MAX} times within 10 minutes");
+    Failure::new(FailureKind::Crash, message)
+        .with_hint("correct the policy, then reload (SIGHUP) or restart the watchdog")
 }
 
 #[cfg(test)]

@@ -37,7 +37,6 @@ pub use answers::{Answers, Network};
 pub use locate::{executable, find_default_plugin, use_executable};
 pub use runner::{Runner, Status};
 pub use terms::{Grant, Terms};
-pub use worker::quarantined;
 
 /// What runs a policy; its file's ending decides (design 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

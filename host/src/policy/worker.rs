@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::backoff::{Backoff, CRASHES_MAX};
+use super::backoff::{Backoff, quarantined};
 use super::child::{Group, ending};
 use super::protocol::{Answer, FromWorker, Load, ToWorker, VERSION};
 use super::recorder::Recorder;
@@ -368,14 +368,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = found.source();
     }
     text
-}
-
-/// Why a policy that crashed too often is not asked.
-pub fn quarantined() -> Failure {
-    let message =
-        format!("the policy is quarantined: its worker crashed {CRASHES_MAX} times within 10 minutes");
-    Failure::new(FailureKind::Crash, message)
-        .with_hint("correct the policy, then reload (SIGHUP) or restart the watchdog")
 }
 
 fn not_running() -> Failure {
