@@ -9,5 +9,7 @@ mod config_sections;
 mod control;
 mod eval_shapes;
 mod help;
+mod policy_cases;
 mod readme;
+mod replay;
 mod state_file;
