@@ -5,4 +5,5 @@
 mod broken;
 mod live;
 mod table;
+mod vendor;
 mod written_in_c;

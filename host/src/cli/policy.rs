@@ -34,6 +34,9 @@ pub struct CheckArgs {
     /// A .lua file, a .so plugin, an executable script, or the word "default".
     #[arg(value_name = "FILE")]
     policy: PathBuf,
+    /// What `[policy.config]` would hold, as a JSON file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -98,8 +101,18 @@ async fn check(args: &CheckArgs) -> u8 {
             return exit::USAGE;
         }
     };
+    let config = match args.config.as_deref().map(policy_eval::read).transpose() {
+        Ok(config) => config,
+        Err(message) => {
+            eprintln!("dr-watchdog policy check: {message}");
+            return exit::USAGE;
+        }
+    };
     let loaded = match spec(&args.policy, folder.path()) {
-        Ok(spec) => {
+        Ok(mut spec) => {
+            if let Some(config) = config {
+                spec.config = config;
+            }
             let engine = spec.engine;
             Runner::load(spec).await.map(|runner| (engine, runner))
         }
