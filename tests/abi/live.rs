@@ -7,6 +7,8 @@ use std::time::Duration;
 use dr_watchdog_tests::lab::network::SITE_B;
 use dr_watchdog_tests::lab::{Ear, Lone};
 use dr_watchdog_tests::plugins::{compile_aborting, compile_with};
+use dr_watchdog_tests::program::in_repository;
+use dr_watchdog_tests::vendor::Crate;
 use serde_json::Value;
 
 /// The heartbeat interval of the laboratory.
@@ -124,6 +126,8 @@ fn every_fault_costs_a_live_watchdog_one_verdict_and_no_heartbeat() {
         &["-pthread", "-O0", "-Wno-infinite-recursion"].map(str::to_owned),
     );
     let aborting = compile_aborting(&site.lone.scratch, "tests/fixtures/plugins/aborting.rs", "aborting.so");
+    let source = std::fs::read_to_string(in_repository("tests/fixtures/plugins/panicking.rs")).unwrap();
+    let panicking = Crate::plain("panicking", &source).build("panicking");
     site.configure(&faults, "good");
     let ear = Ear::open(&site.lone.namespace, SocketAddr::from((SITE_B, 7805)));
     site.lone.site.start();
@@ -135,6 +139,10 @@ fn every_fault_costs_a_live_watchdog_one_verdict_and_no_heartbeat() {
         seen = site.expect(fault, costs, seen);
         seen = goes_on(&mut site, fault, seen);
     }
+    site.configure(&panicking, "panic");
+    site.lone.site.reload();
+    seen = site.expect("panic", &Costs::Verdict("runtime", "no arbiter number 3"), seen);
+    seen = goes_on(&mut site, "panic", seen);
     // It cannot do it once: what it would keep dies with it.
     site.configure(&aborting, "panic");
     site.lone.site.reload();

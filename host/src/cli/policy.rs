@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Globals, exit, policy_eval, policy_test};
+use super::{Globals, exit, policy_eval, policy_question, policy_test};
 use crate::policy::{Engine, Failure, Permissions, PolicySpec, Runner, engine_of, find_default_plugin};
 
 /// Longest evaluation where nothing else is said: the default of `policy.deadline`.
@@ -101,7 +101,7 @@ async fn check(args: &CheckArgs) -> u8 {
             return exit::USAGE;
         }
     };
-    let config = match args.config.as_deref().map(policy_eval::read).transpose() {
+    let config = match args.config.as_deref().map(policy_question::read).transpose() {
         Ok(config) => config,
         Err(message) => {
             eprintln!("dr-watchdog policy check: {message}");
