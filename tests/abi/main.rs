@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
 mod broken;
+mod endurance;
 mod live;
 mod table;
 mod vendor;

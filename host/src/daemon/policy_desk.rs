@@ -250,6 +250,7 @@ fn not_loaded(spec: &PolicySpec, failure: Option<&Failure>) -> Value {
         "version": null,
         "state": "backoff",
         "restarts": 0,
+        "pid": null,
         "lastFailure": null,
         "failure": failure.map(|failure| &failure.message),
         "hint": failure.and_then(|failure| failure.hint.as_ref()),

@@ -105,6 +105,11 @@ impl Worker {
         self.starts.saturating_sub(1)
     }
 
+    /// The process that the guest is in, as this machine counts.
+    pub(super) fn pid(&self) -> Option<i32> {
+        self.running.as_ref().map(|process| process.group.innermost())
+    }
+
     /// Asks, and waits for the raw verdict. A guest that does not obey its cancellation is killed.
     pub(super) async fn evaluate(
         &mut self,
