@@ -3,7 +3,7 @@
 # One account is good for all arbiters; their host keys lie in known_hosts beside this file.
 here=$(cd "$(dirname "$0")" && pwd)
 config=$(jmp-dr api v1 config –include role,core,watchdog) || exit 1
-value() { printf '%s\n' "$config" | sed -n "s/^ *\"$1\": \"\{0,1\}\([^\"]*\)\"\{0,1\},\{0,1\}\$/\1/p"; }
+value() { printf '%s\n' "$config" | sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p"; }
 first() { value "$1" | sed q; }
 role=$(first role) peer=$(first peerVip)
 key=$(mktemp) || exit 1
