@@ -7,4 +7,5 @@ mod endurance;
 mod live;
 mod table;
 mod vendor;
+mod witness;
 mod written_in_c;

@@ -1,14 +1,11 @@
 //! An ear in a namespace: it hears a site's heartbeats, never answers them, and says when each came.
 
-use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use nix::sched::{CloneFlags, setns};
 
 use super::namespace::Namespace;
 
@@ -30,13 +27,10 @@ impl Ear {
     /// # Panics
     /// When nobody can listen there.
     pub fn open(namespace: &Namespace, address: SocketAddr) -> Self {
-        let entrance = File::open(format!("/run/netns/{}", namespace.name())).unwrap();
         let is_over = Arc::new(AtomicBool::new(false));
         let (ready, is_ready) = UnixStream::pair().unwrap();
         let over = Arc::clone(&is_over);
-        let thread = std::thread::spawn(move || {
-            // Only this thread goes in, and it ends in there.
-            setns(entrance, CloneFlags::CLONE_NEWNET).unwrap();
+        let thread = namespace.thread(move || {
             let socket = UdpSocket::bind(address).unwrap();
             socket.set_read_timeout(Some(ROUND)).unwrap();
             drop(ready);
