@@ -26,21 +26,29 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     let answer = match client::ask(&globals.paths().socket, "stop", json!({})) {
         Ok(answer) => answer,
         Err(ClientError::Down(_)) => {
-            output::failed("no daemon runs on this root; nothing to stop");
+            let why = "no daemon runs on this root; nothing to stop";
+            output::failed(why);
+            if args.json {
+                output::json(&json!({"stopped": false, "pid": null, "error": {"message": why}}));
+            }
             return exit::code(exit::USAGE);
         }
         Err(error) => return output::no_answer(&error),
     };
     let pid = answer.get("pid").and_then(Value::as_i64).unwrap_or(0);
     if !has_ended(pid) {
-        output::failed(&format!(
+        let why = format!(
             "the daemon (pid {pid}) was asked to end and still runs after {} s; look at its log",
             END_TIMEOUT.as_secs()
-        ));
+        );
+        output::failed(&why);
+        if args.json {
+            output::json(&json!({"stopped": false, "pid": pid, "error": {"message": why}}));
+        }
         return exit::code(exit::FAILED);
     }
     if args.json {
-        output::json(&json!({"stopped": true, "pid": pid}));
+        output::json(&json!({"stopped": true, "pid": pid, "error": null}));
     } else {
         output::line(&format!("the watchdog (pid {pid}) has ended; services are left as they are"));
     }
