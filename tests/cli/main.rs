@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
+mod agreement;
 mod bad_config;
 mod bad_policy;
 mod bad_script;
 mod config_sections;
 mod control;
+mod eval_input;
 mod eval_shapes;
 mod help;
+mod json_always;
 mod policy_cases;
 mod readme;
 mod replay;

@@ -256,8 +256,7 @@ mod tests {
 
     #[test]
     fn null_is_absent_everywhere() {
-        let seen: serde_json::Map<String, Value> =
-            ARBITER.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
+        let seen: Map<String, Value> = ARBITER.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
         let nulls = json!({"now": null, "situation": null, "waitTime": null, "ping": null, "tcp": null, "ssh": null,
             "arbiters": {"r1": seen, "r2": {"sessions": [{"from": "192.0.2.1", "ageMs": null}]}}});
         let probes: Probes = serde_json::from_value(nulls).unwrap();

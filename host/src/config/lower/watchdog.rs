@@ -104,7 +104,8 @@ fn thresholds(table: &Reader<'_>) -> Thresholds {
     let thresholds = Thresholds {
         failover,
         // A lower failover, written alone, takes adjustManaged with it: half would be refused beside it.
-        adjust_managed: threshold(table, "adjustManaged").unwrap_or(manual.adjust_managed.min(failover)),
+        adjust_managed: threshold(table, "adjustManaged")
+            .unwrap_or_else(|| Thresholds::adjust_managed_beside(failover)),
         warning: threshold(table, "warning").unwrap_or(manual.warning),
     };
     if thresholds.adjust_managed > thresholds.failover {
