@@ -206,7 +206,10 @@ mod tests {
             (r#"{"case": []}"#, "unknown field"),
             (r#"{"cases": [{"name": "x"}]}"#, "case \"x\": it expects nothing"),
             (r#"{"cases": [{"name": "x", "expect": {"acton": "nothing"}}]}"#, "did you mean \"action\""),
-            (r#"{"cases": [{"name": "x", "expect": {}, "probes": {"pings": {}}}]}"#, "probes: unknown field"),
+            (
+                r#"{"cases": [{"name": "x", "expect": {}, "probes": {"pings": {}}}]}"#,
+                "probes: unknown key \"pings\"; did you mean \"ping\"?",
+            ),
             (r#"{"cases": [{"name": "x", "error": "explosion"}]}"#, "explosion"),
         ] {
             let why = parse(text).unwrap_err();

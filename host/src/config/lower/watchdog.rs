@@ -88,7 +88,7 @@ fn notification(table: &Reader<'_>) -> Notification {
             "a mail address such as \"admin@example.com\", or several with commas",
         );
     }
-    let interval = table.value("interval", values::SPAN_FORM, |raw| values::span(raw, true));
+    let interval = table.value("interval", values::SPAN_OR_ZERO_FORM, |raw| values::span(raw, true));
     Notification { email: email.to_owned(), interval: interval.map_or(manual.interval, seconds) }
 }
 
