@@ -24,15 +24,20 @@ mod json_diff;
 pub mod output;
 mod pair;
 pub mod ping;
+pub mod plugin;
+pub mod plugin_check;
+mod plugin_findings;
 pub mod policy;
 mod policy_cases;
 pub mod policy_eval;
 mod policy_live;
+pub mod policy_new;
 pub mod policy_probes;
 mod policy_question;
 mod policy_replay;
 mod policy_report;
 pub mod policy_test;
+pub mod policy_types;
 pub mod run;
 pub mod simulate;
 mod simulate_guest;
@@ -103,6 +108,9 @@ enum Command {
     /// Try and check policies.
     #[command(subcommand)]
     Policy(policy::Args),
+    /// Look at compiled policies, and check them.
+    #[command(subcommand)]
+    Plugin(plugin::Args),
     /// Try the rules, or a policy, against thousands of simulated disasters.
     Simulate(simulate::Args),
     /// Check the configuration.
@@ -163,6 +171,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Arbiters(args) => arbiters::run(&globals, args),
         Command::Ping(args) => ping::run(&globals, args),
         Command::Policy(args) => policy::run(&globals, args),
+        Command::Plugin(args) => plugin::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Config(args) => config::run(&globals, args),
         Command::History(args) => history::run(&globals, args),
