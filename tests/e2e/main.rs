@@ -13,3 +13,4 @@ mod demo;
 mod grace;
 mod lab;
 mod reload;
+mod start_stop;

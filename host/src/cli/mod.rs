@@ -16,10 +16,12 @@ pub mod ask;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod exclusion;
 pub mod exit;
 pub mod health;
 mod health_down;
 pub mod history;
+mod made;
 pub mod output;
 mod pair;
 pub mod ping;
@@ -27,13 +29,13 @@ pub mod policy;
 pub mod policy_eval;
 pub mod policy_probes;
 pub mod run;
+mod service;
 pub mod simulate;
 mod simulate_guest;
 mod simulate_report;
 mod simulate_series;
 pub mod spelling;
 pub mod step;
-pub mod stop;
 pub mod toolkit;
 mod wait;
 
@@ -77,8 +79,12 @@ enum Command {
     Run(run::Args),
     /// Show two sites, three arbiters and a real failover on this machine.
     Demo(demo::Args),
-    /// End the daemon of this root.
-    Stop(stop::Args),
+    /// Start the watchdogs of both sites, from the active one.
+    Start(pair::start::Args),
+    /// Stop the watchdogs of both sites; data and services stay as they are.
+    Stop(pair::stop::Args),
+    /// Stop the watchdog here and delete this site's disaster-recovery data.
+    Reset(pair::reset::Args),
     /// Switch the roles of the two sites by hand.
     #[command(name = "manualFailover", alias = "manual-failover")]
     ManualFailover(pair::failover::Args),
@@ -100,6 +106,9 @@ enum Command {
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Args),
+    /// Say what only an operator can know of the other site.
+    #[command(subcommand)]
+    Exclusion(exclusion::Args),
     /// List past decisions.
     History(history::Args),
     /// The tools of the manual.
@@ -136,7 +145,10 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.command {
         Command::Run(args) => run::run(&globals, args),
         Command::Demo(args) => demo::run(&globals, args),
-        Command::Stop(args) => stop::run(&globals, args),
+        Command::Start(args) => pair::start::run(&globals, &args),
+        Command::Stop(args) => pair::stop::run(&globals, &args),
+        Command::Reset(args) => pair::reset::run(&globals, &args),
+        Command::Exclusion(args) => exclusion::run(&globals, args),
         Command::ManualFailover(args) => pair::failover::run(&globals, &args),
         Command::Ask(args) => ask::run(&globals, &args),
         Command::Health(args) => health::run(&globals, args),
