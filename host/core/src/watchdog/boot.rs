@@ -68,6 +68,7 @@ impl Watchdog {
             writes: BTreeMap::new(),
             retry_at: None,
             blocked_until: None,
+            look_until: None,
             last_id: 0,
             last_now: now,
             lease,

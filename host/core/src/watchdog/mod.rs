@@ -58,6 +58,8 @@ pub struct Watchdog {
     retry_at: Option<Moment>,
     /// A promotion that failed blocks the next one until then.
     blocked_until: Option<Moment>,
+    /// Until then the arbiters are looked at for an operator.
+    look_until: Option<Moment>,
     last_id: u64,
     last_now: Now,
     /// What only `lease` knows; `None` in every other mode.
@@ -127,6 +129,7 @@ impl Watchdog {
             self.rounds.due(),
             self.ask_due(),
             self.retry_at,
+            self.look_until,
             operator_end,
             self.exclusion_timeout(),
         ]

@@ -69,7 +69,9 @@ impl Watchdog {
             Command::Release { span } => self.ask_release(now, span),
             Command::Resume => self.resume_duty(now),
             Command::Reset => self.reset(),
-            Command::Stop | Command::Promise | Command::PeerIsOff => self.command(now, command),
+            Command::Stop | Command::Promise | Command::Look | Command::PeerIsOff => {
+                self.command(now, command)
+            }
         }
     }
 
