@@ -21,6 +21,7 @@ pub mod exit;
 pub mod health;
 mod health_down;
 pub mod history;
+pub mod init;
 mod made;
 pub mod output;
 mod pair;
@@ -34,6 +35,7 @@ pub mod simulate;
 mod simulate_guest;
 mod simulate_report;
 mod simulate_series;
+pub mod sink;
 pub mod spelling;
 pub mod step;
 pub mod toolkit;
@@ -79,6 +81,8 @@ enum Command {
     Run(run::Args),
     /// Show two sites, three arbiters and a real failover on this machine.
     Demo(demo::Args),
+    /// Make the configuration of both sites.
+    Init(init::Args),
     /// Start the watchdogs of both sites, from the active one.
     Start(pair::start::Args),
     /// Stop the watchdogs of both sites; data and services stay as they are.
@@ -114,6 +118,9 @@ enum Command {
     /// The tools of the manual.
     #[command(subcommand)]
     Toolkit(toolkit::Args),
+    /// Swallows its input, for the other site; not for people.
+    #[command(hide = true)]
+    Sink,
     /// One question to the daemon, for the other site; not for people.
     #[command(hide = true)]
     Ask(ask::Args),
@@ -150,6 +157,8 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Reset(args) => pair::reset::run(&globals, &args),
         Command::Exclusion(args) => exclusion::run(&globals, args),
         Command::ManualFailover(args) => pair::failover::run(&globals, &args),
+        Command::Init(args) => init::run(&globals, &args),
+        Command::Sink => sink::run(),
         Command::Ask(args) => ask::run(&globals, &args),
         Command::Health(args) => health::run(&globals, args),
         Command::Api(args) => api::run(&globals, args),
