@@ -43,7 +43,7 @@ pub(super) fn read(file: &str, text: &str, given: &Answers) -> Result<Answers, V
         let is_wrong_already = named.iter().any(|what| what.starts_with(&format!("{} = ", question.key)));
         match question.default(&raw) {
             Some(value) => drop(raw.insert(question.key.to_owned(), value)),
-            None if is_wrong_already => {}
+            None if is_wrong_already || question.waits_for(&raw) => {}
             None => wrongs.push((0, format!("{} is missing: {}", question.key, question.text))),
         }
     }

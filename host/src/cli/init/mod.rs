@@ -3,13 +3,14 @@
 mod answers;
 mod files;
 mod interactive;
+mod join;
+mod kind;
 mod prerequisites;
 mod questions;
 mod secrets;
 mod text;
 mod write;
 
-use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,14 +21,13 @@ use serde_json::{Value, json};
 use super::arbiters::Record;
 use super::pair::question;
 use super::pair::site::There;
-use super::{Globals, exit, made, output, service};
+use super::{Globals, exit, output, service};
 use crate::config::{Machine, Surroundings as _};
 use crate::paths::Paths;
 use crate::peer::remote::To;
 use answers::Answers;
 use files::{Made, Plan};
 use prerequisites::{Mark, Row};
-use secrets::Shared;
 use text::Half;
 
 /// Longest list of arbiters, answers file, and words of the other site.
@@ -77,8 +77,8 @@ fn failed(why: impl Into<String>) -> Failed {
 /// Runs the command.
 pub fn run(globals: &Globals, args: &Args) -> ExitCode {
     let result = match (args.shared, args.joined) {
-        (true, _) => Ok(told_shared(&globals.paths())),
-        (_, true) => join(globals, args),
+        (true, _) => Ok(join::told_shared(&globals.paths())),
+        (_, true) => join::join(globals, args),
         _ => init(globals, args),
     };
     match result {
@@ -112,18 +112,18 @@ fn init(globals: &Globals, args: &Args) -> Result<Value, Failed> {
     let is_both = !args.active && !args.standby && answers["configureStandby"] == "yes";
     let there = if is_both { Some(there(&answers).map_err(failed)?) } else { None };
     let rows = check(args, &answers, there.as_ref())?;
-    let shared = shared(&paths, there.as_ref()).map_err(failed)?;
+    let shared = join::shared(&paths, there.as_ref()).map_err(failed)?;
     let mut plan = Plan { half, answers, arbiters, shared, peer_certificate: None };
     let other = match &there {
-        Some(there) => Some(configure(args, there, &plan).map_err(failed)?),
+        Some(there) => Some(join::configure(args, there, &plan).map_err(failed)?),
         None => None,
     };
     plan.peer_certificate = other.as_ref().map(|made| made.certificate.clone());
     let (files, made) = files::plan(&plan, &paths.config_file).map_err(failed)?;
     write::all(&files).map_err(failed)?;
-    forget_role(&paths).map_err(failed)?;
+    join::forget_role(&paths).map_err(failed)?;
     if let Some(there) = &there {
-        trust(there, &made).map_err(failed)?;
+        join::trust(there, &made).map_err(failed)?;
     }
     ending(args, &plan, &made, other.as_ref(), files.iter().map(|file| file.path.as_path()));
     Ok(json!({
@@ -251,127 +251,6 @@ fn check(args: &Args, answers: &Answers, there: Option<&There>) -> Result<Vec<Ro
         )));
     }
     Ok(rows)
-}
-
-/// What `--shared` says: the pair's id and key, where there is one.
-fn told_shared(paths: &Paths) -> Value {
-    let is_running = service::running(paths).ok().flatten().is_some();
-    json!({"shared": known(paths), "running": is_running})
-}
-
-/// What this site shares with another one already.
-fn known(paths: &Paths) -> Option<Shared> {
-    let folder = made::folder(&paths.config_file);
-    let read =
-        |name: &str| std::fs::read_to_string(folder.join(name)).ok().map(|text| text.trim().to_owned());
-    let replication: toml_edit::DocumentMut = read(made::REPLICATION)?.parse().ok()?;
-    let password = |table: &str, key: &str| Some(replication.get(table)?.get(key)?.as_str()?.to_owned());
-    Some(Shared {
-        cluster_id: read(made::CLUSTER_ID)?,
-        heartbeat_key: read(made::HEARTBEAT_KEY)?,
-        passwords: [
-            password("mysql", "replicationPassword")?,
-            password("mysql", "monitorPassword")?,
-            password("pgsql", "replicationPassword")?,
-            password("pgsql", "monitorPassword")?,
-        ],
-    })
-}
-
-/// A pair has one id: this site's, else the other site's, else a new one.
-fn shared(paths: &Paths, there: Option<&There>) -> Result<Shared, String> {
-    let own = known(paths);
-    let Some(there) = there else { return own.map_or_else(Shared::new, Ok) };
-    let ran = there.run(&["init", "--shared", "--json"], b"", THERE_LIMIT)?;
-    let said: Value = serde_json::from_str(ran.stdout.lines().last().unwrap_or_default())
-        .map_err(|_| super::pair::site::no_program(&ran))?;
-    if said["running"] == true {
-        return Err("a watchdog runs at the other site; run `stop` there first".to_owned());
-    }
-    let other: Option<Shared> = serde_json::from_value(said["shared"].clone()).unwrap_or_default();
-    match (own, other) {
-        (Some(own), Some(other)) if own.cluster_id != other.cluster_id => Err(format!(
-            "both sites belong to a pair already, and not to the same one ({} here, {} there); `reset` the one that is to join",
-            own.cluster_id, other.cluster_id
-        )),
-        (Some(own), _) => Ok(own),
-        (None, Some(other)) => Ok(other),
-        (None, None) => Shared::new(),
-    }
-}
-
-/// Sends the other half to the other site.
-fn configure(args: &Args, there: &There, plan: &Plan) -> Result<Made, String> {
-    let own_key =
-        super::arbiters::shown_by(&plan.answers["site.vip"], port(&plan.answers), source(&plan.answers));
-    let own_key = own_key.map(|shown| shown.fingerprint).unwrap_or_default();
-    let half = match plan.half {
-        Half::Active => Half::Standby,
-        Half::Standby => Half::Active,
-    };
-    let mirrored = Plan { half, answers: questions::mirrored(&plan.answers, &own_key), ..plan.clone() };
-    let input = serde_json::to_vec(&mirrored).map_err(|error| error.to_string())?;
-    let mut words = vec!["init", "--joined", "--json"];
-    if args.replace {
-        words.push("--replace");
-    }
-    let ran = there.run(&words, &input, THERE_LIMIT)?;
-    let said: Value = serde_json::from_str(ran.stdout.lines().last().unwrap_or_default()).unwrap_or_default();
-    if ran.status != 0 {
-        let why = said["error"].as_str().map_or_else(|| ran.stderr.trim().to_owned(), str::to_owned);
-        return Err(format!("nothing was changed here, because the other site was not configured: {why}"));
-    }
-    tell(args, &format!("site {} is configured", plan.answers["peer.name"]));
-    serde_json::from_value(said["made"].clone())
-        .map_err(|error| format!("the other site's answer is not understood: {error}"))
-}
-
-/// The other site takes this one's certificate.
-fn trust(there: &There, made: &Made) -> Result<(), String> {
-    let input =
-        serde_json::to_vec(&json!({"certificate": made.certificate})).map_err(|error| error.to_string())?;
-    let ran = there.run(&["init", "--joined", "--json"], &input, THERE_LIMIT)?;
-    if ran.status == 0 {
-        return Ok(());
-    }
-    Err(format!(
-        "both sites are configured, but the other one did not take the certificate: {}",
-        ran.stderr.trim()
-    ))
-}
-
-/// This site's half, sent by the other one; then that one's certificate.
-fn join(globals: &Globals, args: &Args) -> Result<Value, Failed> {
-    let paths = globals.paths();
-    let mut text = String::new();
-    let read = std::io::stdin().lock().take(INPUT_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| failed(format!("the other site's words cannot be read: {error}")))?;
-    let value: Value =
-        serde_json::from_str(&text).map_err(|error| failed(format!("they are not understood: {error}")))?;
-    if let Some(certificate) = value["certificate"].as_str() {
-        let path = made::folder(&paths.config_file).join(made::PEER_CERTIFICATE);
-        write::all(&[write::Planned { path, text: certificate.to_owned(), mode: 0o644 }]).map_err(failed)?;
-        return Ok(json!({"ok": true}));
-    }
-    let plan: Plan =
-        serde_json::from_value(value).map_err(|error| failed(format!("they are not understood: {error}")))?;
-    refuse_if_there(&paths, args.replace)?;
-    let (files, made) = files::plan(&plan, &paths.config_file).map_err(failed)?;
-    write::all(&files).map_err(failed)?;
-    forget_role(&paths).map_err(failed)?;
-    Ok(json!({"ok": true, "made": made}))
-}
-
-/// A role that `reset` left would keep the site standalone.
-fn forget_role(paths: &Paths) -> Result<(), String> {
-    use dr_watchdog_core::durable::Found;
-    use dr_watchdog_sdk::sections::Role;
-    let file = crate::daemon::state_file::StateFile::new(paths.state_file.clone());
-    match file.read() {
-        Found::Good(durable) if durable.role == Role::Standalone => std::fs::remove_file(&paths.state_file)
-            .map_err(|error| format!("{}: {error}", paths.state_file.display())),
-        _ => Ok(()),
-    }
 }
 
 fn ending<'a>(
