@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Globals, edit, exit, output};
 use crate::config::{self, Config, model};
 use crate::probe::ssh::host_key::HostKeyError;
-use crate::probe::ssh::{Destination, Russh, SshError, Transport as _};
+use crate::probe::ssh::{Adapter, Destination, SshError};
 
 /// How long the arbiter may take to show its key.
 const SHOW_TIMEOUT: Duration = Duration::from_secs(20);
@@ -105,11 +105,16 @@ fn is_confirmed(args: &Args, fingerprint: &str) -> bool {
 }
 
 fn shown(config: &Config, arbiter: &model::Arbiter) -> Result<Shown, String> {
-    shown_by(&arbiter.host, arbiter.port, config.site.source_address)
+    shown_by(&arbiter.host, arbiter.port, config.site.source_address, config.ssh.adapter)
 }
 
 /// Connects without trusting anybody; what is refused is what was shown. No secret leaves: the key comes first.
-pub(in crate::cli) fn shown_by(host: &str, port: u16, source: Option<IpAddr>) -> Result<Shown, String> {
+pub(in crate::cli) fn shown_by(
+    host: &str,
+    port: u16,
+    source: Option<IpAddr>,
+    adapter: Adapter,
+) -> Result<Shown, String> {
     let to = Destination {
         host: host.to_owned(),
         port,
@@ -120,7 +125,7 @@ pub(in crate::cli) fn shown_by(host: &str, port: u16, source: Option<IpAddr>) ->
         host_keys: Vec::new(),
     };
     let (runtime, local) = crate::cli::runtime().map_err(|error| error.to_string())?;
-    let nobody = Russh::with_known_hosts(Vec::new());
+    let nobody = adapter.transport(Vec::new());
     let ended = local.block_on(&runtime, nobody.connect(&to, Instant::now() + SHOW_TIMEOUT));
     match ended {
         Err(SshError::HostKey(HostKeyError::Unknown { kind, seen, .. })) => {

@@ -13,6 +13,7 @@ use super::{
 use crate::cli::pair::site::There;
 use crate::cli::{Globals, made, service};
 use crate::paths::Paths;
+use crate::probe::ssh::Adapter;
 
 /// What `--shared` says: the pair's id and key, where there is one.
 pub(super) fn told_shared(paths: &Paths) -> Value {
@@ -63,8 +64,12 @@ pub(super) fn shared(paths: &Paths, there: Option<&There>) -> Result<Shared, Str
 
 /// Sends the other half to the other site.
 pub(super) fn configure(args: &Args, there: &There, plan: &Plan) -> Result<Made, String> {
-    let own_key =
-        crate::cli::arbiters::shown_by(&plan.answers["site.vip"], port(&plan.answers), source(&plan.answers));
+    let own_key = crate::cli::arbiters::shown_by(
+        &plan.answers["site.vip"],
+        port(&plan.answers),
+        source(&plan.answers),
+        Adapter::Russh,
+    );
     let own_key = own_key.map(|shown| shown.fingerprint).unwrap_or_default();
     let half = match plan.half {
         Half::Active => Half::Standby,

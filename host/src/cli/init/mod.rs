@@ -25,6 +25,7 @@ use super::{Globals, exit, output, service};
 use crate::config::{Machine, Surroundings as _};
 use crate::paths::Paths;
 use crate::peer::remote::To;
+use crate::probe::ssh::Adapter;
 use answers::Answers;
 use files::{Made, Plan};
 use prerequisites::{Mark, Row};
@@ -177,7 +178,7 @@ fn gather(args: &Args, paths: &Paths) -> Result<Answers, Failed> {
 
 fn shown_key(answers: &Answers) -> Result<String, String> {
     let get = |key: &str| answers.get(key).map(String::as_str).unwrap_or_default();
-    let shown = super::arbiters::shown_by(get("peer.vip"), port(answers), source(answers))?;
+    let shown = super::arbiters::shown_by(get("peer.vip"), port(answers), source(answers), Adapter::Russh)?;
     Ok(format!("{} {}", shown.kind, shown.fingerprint))
 }
 
