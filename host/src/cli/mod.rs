@@ -27,13 +27,18 @@ mod made;
 pub mod output;
 mod pair;
 pub mod ping;
+pub mod plugin;
+pub mod plugin_check;
+mod plugin_findings;
 pub mod policy;
 mod policy_cases;
 pub mod policy_eval;
+pub mod policy_new;
 pub mod policy_probes;
 mod policy_question;
 mod policy_replay;
 pub mod policy_test;
+pub mod policy_types;
 pub mod run;
 mod service;
 pub mod simulate;
@@ -110,6 +115,9 @@ enum Command {
     /// Try and check policies.
     #[command(subcommand)]
     Policy(policy::Args),
+    /// Look at compiled policies, and check them.
+    #[command(subcommand)]
+    Plugin(plugin::Args),
     /// Try the rules, or a policy, against thousands of simulated disasters.
     Simulate(simulate::Args),
     /// Check the configuration.
@@ -170,6 +178,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Arbiters(args) => arbiters::run(&globals, args),
         Command::Ping(args) => ping::run(&globals, args),
         Command::Policy(args) => policy::run(&globals, args),
+        Command::Plugin(args) => plugin::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Config(args) => config::run(&globals, args),
         Command::History(args) => history::run(&globals, args),
