@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
+mod arbiters_import;
+mod arbiters_trust;
 mod bad_config;
 mod bad_policy;
 mod bad_script;
@@ -9,6 +11,7 @@ mod config_sections;
 mod control;
 mod eval_shapes;
 mod help;
+mod lua_types;
 mod policy_cases;
 mod readme;
 mod replay;

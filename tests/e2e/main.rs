@@ -11,5 +11,7 @@ mod crashes;
 mod cuts;
 mod demo;
 mod grace;
+mod init;
 mod lab;
 mod reload;
+mod start_stop;

@@ -22,6 +22,15 @@ use crate::daemon::state_file::StateFile;
 use crate::paths::Paths;
 use crate::probe::ping::Pinger;
 
+pub(in crate::cli) use records::Record;
+pub(in crate::cli) use trust::shown_by;
+
+/// Reads a list of arbiters, CSV or JSON, for `init`.
+pub(in crate::cli) fn read_records(text: &str) -> Result<Vec<Record>, Vec<String>> {
+    records::read(text)
+        .map_err(|wrongs| wrongs.into_iter().map(|wrong| format!("{}: {}", wrong.line, wrong.what)).collect())
+}
+
 /// Arguments of `arbiters`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
