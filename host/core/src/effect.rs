@@ -175,6 +175,8 @@ pub enum Trigger {
     SettingsContradict,
     /// Both sites are standby.
     BothStandby,
+    /// An arbiter shows another host key than the expected one.
+    HostKeyChanged,
     /// What the exclusion rests on changed: calibration, agreement, joining.
     Exclusion,
 }
@@ -199,6 +201,7 @@ impl Trigger {
             Self::StateUnusable => "stateUnusable",
             Self::SettingsContradict => "settingsContradict",
             Self::BothStandby => "bothStandby",
+            Self::HostKeyChanged => "hostKeyChanged",
             Self::Exclusion => "exclusion",
         }
     }

@@ -143,7 +143,9 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         | Trigger::PolicyQuarantined
         | Trigger::GateClosed
         | Trigger::StepFailed
-        | Trigger::BothStandby => None,
+        // `health` asks the core for these two, as they end without a notice.
+        | Trigger::BothStandby
+        | Trigger::HostKeyChanged => None,
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Group {
     pidfd: AsyncFd<OwnedFd>,
     status: Option<ExitStatus>,
     /// A member that may have left the group, and forgotten whom it follows.
-    guest: Option<(Pid, OwnedFd)>,
+    guest: Option<OwnedFd>,
 }
 
 impl Group {
@@ -50,15 +50,9 @@ impl Group {
     pub(super) fn adopt(&mut self, pid: i32) -> io::Result<()> {
         let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("the guest has no process id"))?;
         if pid != self.pid {
-            self.guest = Some((pid, pidfd_open(pid, PidfdFlags::empty())?));
+            self.guest = Some(pidfd_open(pid, PidfdFlags::empty())?);
         }
         Ok(())
-    }
-
-    /// The process id of the adopted child, or the leader's own.
-    pub(super) fn innermost(&self) -> i32 {
-        let pid = self.guest.as_ref().map_or(self.pid, |(pid, _)| *pid);
-        pid.as_raw_nonzero().get()
     }
 
     /// The leader's process id, which is the group's.
@@ -88,7 +82,7 @@ impl Group {
 
     /// Signals the whole group. A group that has ended already needs no signal.
     pub(super) fn signal(&self, signal: Signal) {
-        if let Some((_, guest)) = &self.guest {
+        if let Some(guest) = &self.guest {
             // One that has ended needs no signal, and there is no other error.
             let _ = pidfd_send_signal(guest, signal);
         }

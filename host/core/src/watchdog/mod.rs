@@ -61,6 +61,8 @@ pub struct Watchdog {
     retry_at: Option<Moment>,
     /// A promotion that failed blocks the next one until then.
     blocked_until: Option<Moment>,
+    /// Until then the arbiters are looked at for an operator.
+    look_until: Option<Moment>,
     last_id: u64,
     last_now: Now,
     /// What only `lease` knows; `None` in every other mode.
@@ -105,6 +107,7 @@ impl Watchdog {
                 self.looked(now);
             }
             Event::HoldChanged { arbiter, is_open } => self.view.hold_changed(arbiter, is_open),
+            Event::HostKeyChanged { arbiter, why } => self.host_key_changed(arbiter, why),
             Event::VerdictReturned { ask, verdict, failure } => {
                 self.verdict_returned(now, ask, verdict, failure)
             }
@@ -136,7 +139,7 @@ impl Watchdog {
         });
         let boot_end = self.boot_until.map(|(moment, _)| moment);
         let common = earlier(earlier(boot_end, self.rounds.due()), earlier(self.retry_at, operator_end));
-        let common = earlier(common, self.rewrite.at);
+        let common = earlier(earlier(common, self.rewrite.at), self.look_until);
         earlier(earlier(common, self.ask_due()), self.exclusion_timeout())
     }
 
@@ -184,6 +187,14 @@ impl Watchdog {
 
     fn notify(&mut self, trigger: Trigger, text: String) {
         self.effects.push_back(Effect::Notify(Notice { trigger, text }));
+    }
+
+    fn host_key_changed(&mut self, arbiter: usize, why: String) {
+        let Some(name) = self.settings.arbiters.get(arbiter) else { return };
+        let text = format!("ALARM: arbiter {name}: {why}");
+        if self.view.key_changed(arbiter, why) {
+            self.notify(Trigger::HostKeyChanged, text);
+        }
     }
 
     const fn next_id(&mut self) -> u64 {
