@@ -26,6 +26,7 @@ mod script;
 mod script_output;
 pub mod script_socket;
 mod script_start;
+mod source;
 mod state;
 mod strays;
 pub mod terms;
