@@ -11,5 +11,8 @@ mod crashes;
 mod cuts;
 mod demo;
 mod grace;
+mod init;
 mod lab;
+mod legacy;
 mod reload;
+mod start_stop;

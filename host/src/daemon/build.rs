@@ -212,9 +212,7 @@ pub(super) fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -
 /// When the default plugin is nowhere to be found.
 pub(super) fn reload_policy(world: &World) -> Result<oneshot::Receiver<Value>, policy::Failure> {
     let spec = policy_spec(&world.config, &world.paths)?;
-    let (told, waiting) = oneshot::channel();
-    world.desk.reload(spec, World::network(&world.config, &world.pinger, &world.arbiters), told);
-    Ok(waiting)
+    Ok(world.desk.reload(spec, World::network(&world.config, &world.pinger, &world.arbiters)))
 }
 
 /// Takes what the other site says to the core, until the link is dropped.
