@@ -1,9 +1,11 @@
 //! Measurements that `dr-watchdog-bench` prints.
 
+pub mod cost;
 pub mod decision;
 pub mod idle;
 pub mod policies;
 pub mod size;
+pub mod ssh;
 pub mod sweep;
 
 /// The middle of some figures.
