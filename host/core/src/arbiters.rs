@@ -48,6 +48,14 @@ impl View {
         }
     }
 
+    /// This site itself was stopped for so long that the silence of an arbiter is its own: what has not answered yet
+    /// gets the whole deadline again. A series that was complete before stays so.
+    pub fn excuse(&mut self, before: Moment, now: Moment, settings: &Settings) {
+        if self.is_looking() && !self.is_complete(before, settings) {
+            self.looking_since = Some(now);
+        }
+    }
+
     /// Ends the series.
     pub const fn end_looking(&mut self) {
         self.looking_since = None;
@@ -100,9 +108,9 @@ impl View {
         self.seen.iter().filter(|seen| seen.hold_open).count()
     }
 
-    /// When the evidence is complete at the latest: the deadline of the first looks of the series.
+    /// When the evidence is complete at the latest: the end of the first round of looks of the series.
     pub fn complete_at(&self, settings: &Settings) -> Option<Moment> {
-        self.looking_since.map(|since| since.plus(settings.look_timeout))
+        self.looking_since.map(|since| since.plus(settings.look_round))
     }
 
     /// Whether every arbiter has answered or failed once in this series, or the deadline of its first look is over.

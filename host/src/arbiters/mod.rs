@@ -4,11 +4,13 @@
 //! each), *holding* (one session per arbiter that proves to the other site that this one lives) and *sweeping* (one
 //! ping of every arbiter). All of them report; nobody decides here.
 
+mod attend;
 mod device;
 mod hold;
 mod look;
 pub mod parse;
 mod reach;
+pub mod round;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -25,10 +27,12 @@ use crate::config::model::{Custom, Kind};
 use crate::probe::ping::{PingOutcome, Pinger};
 use crate::probe::ssh::{Destination, Russh, Transport};
 use device::Device;
-pub use reach::round_time;
+use parse::Families;
 
 /// Most looks that connect at once: log-ins cost this machine, and the network, more than anything else here.
 pub const LOOK_CONNECTS_MAX: usize = 256;
+/// Of these, most for arbiters whose last look failed.
+const SECOND_CONNECTS_MAX: usize = LOOK_CONNECTS_MAX / 4 * 3;
 /// Most held sessions that connect at once.
 pub const HOLD_CONNECTS_MAX: usize = 64;
 /// Most sweeps at once. More pile up only where a sweep takes longer than the heartbeat's interval.
@@ -60,7 +64,7 @@ pub struct Target {
 }
 
 /// Times and addresses that all arbiters share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// From one look at an arbiter to the next.
     pub look: Duration,
@@ -76,6 +80,18 @@ pub struct Settings {
     pub source: Option<IpAddr>,
     /// Address from which held sessions leave; the node's own if absent.
     pub hold_address: Option<IpAddr>,
+    /// The families of addresses that sessions of the other site may have.
+    pub families: Families,
+}
+
+impl Settings {
+    /// Timeout and tries of the ping beside a look: as many tries as fit into the look's deadline.
+    pub fn ping_in_look(&self) -> (Duration, u32) {
+        let timeout = self.ping_timeout.min(self.look_timeout).max(Duration::from_millis(1));
+        let fitting = self.look_timeout.as_nanos() / timeout.as_nanos();
+        let tries = u32::try_from(fitting).unwrap_or(u32::MAX);
+        (timeout, tries.clamp(1, self.ping_retries.saturating_add(1)))
+    }
 }
 
 /// Something that was found out. An arbiter is its position in the list.
@@ -157,6 +173,7 @@ struct Shared {
     transport: Arc<dyn Transport>,
     reports: mpsc::Sender<Report>,
     look_connects: Semaphore,
+    second_connects: Semaphore,
     hold_connects: Semaphore,
 }
 
@@ -203,6 +220,7 @@ impl Arbiters {
             transport,
             reports,
             look_connects: Semaphore::new(LOOK_CONNECTS_MAX),
+            second_connects: Semaphore::new(SECOND_CONNECTS_MAX),
             hold_connects: Semaphore::new(HOLD_CONNECTS_MAX),
         };
         Self {

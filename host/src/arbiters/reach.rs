@@ -121,12 +121,6 @@ impl Shared {
     }
 }
 
-/// How long one sweep takes at most, with so many silent arbiters and room for so many outstanding echoes.
-pub fn round_time(silent: usize, capacity: usize, timeout: Duration, tries: u32) -> Duration {
-    let rounds = silent.div_ceil(capacity.max(1)).max(1);
-    timeout.saturating_mul(tries).saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
-}
-
 /// Pings an arbiter until it answers, at most so often.
 pub(super) async fn ping(shared: &Shared, arbiter: usize, timeout: Duration, tries: u32) -> PingOutcome {
     let host = &shared.devices[arbiter].target.host;

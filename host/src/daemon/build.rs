@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use dr_watchdog_core::evidence::Evidence;
+use dr_watchdog_core::evidence::{Evidence, ManagedRule};
 use dr_watchdog_core::{Event, Now, Settings, Watchdog};
 use dr_watchdog_sdk::evidence::{ArbiterEvidence, SshOutcome};
 use tokio::sync::mpsc;
@@ -56,7 +56,8 @@ fn targets(config: &Config) -> Vec<Target> {
     config.arbiters.iter().map(target).collect()
 }
 
-fn timers(config: &Config) -> arbiters::Settings {
+pub(super) fn timers(config: &Config) -> arbiters::Settings {
+    let peer = ManagedRule::new(&config.exclusion.peer_hold_addresses, Some(&config.core), 0).peer_addresses;
     let heartbeat = &config.watchdog.heartbeat;
     arbiters::Settings {
         look: config.exclusion.look,
@@ -66,6 +67,7 @@ fn timers(config: &Config) -> arbiters::Settings {
         ping_retries: heartbeat.retries,
         source: config.site.source_address,
         hold_address: config.exclusion.hold_address,
+        families: arbiters::parse::Families::of(&peer),
     }
 }
 

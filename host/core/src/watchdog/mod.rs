@@ -29,7 +29,11 @@ use crate::time::{Moment, Now};
 use crate::transitions::{self, Cause, Phase, Row};
 
 use change::{AfterWrite, RunningPlan};
+
 pub use exclusion::Boot;
+
+/// From this share of a round of looks on, lateness of this program makes a silence say nothing.
+const LATE_SHARE: u32 = 4;
 
 /// The watchdog of one site.
 #[derive(Debug)]
@@ -80,6 +84,7 @@ struct Asking {
 impl Watchdog {
     /// Takes what happened.
     pub fn handle_event(&mut self, now: Now, event: Event) {
+        self.excuse_own_lateness(now.mono);
         self.last_now = now;
         self.check_lease(now);
         match event {
@@ -132,6 +137,18 @@ impl Watchdog {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Whoever was stopped in the middle of a look cannot tell who was silent.
+    fn excuse_own_lateness(&mut self, now: Moment) {
+        if !self.view.is_looking() {
+            return;
+        }
+        let before = self.last_now.mono;
+        let expected = self.poll_timeout().map_or(before, |due| due.max(before));
+        if now.since(expected) > self.settings.look_round / LATE_SHARE {
+            self.view.excuse(before, now, &self.settings);
+        }
     }
 
     /// Does whatever is due.
