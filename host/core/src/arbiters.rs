@@ -129,6 +129,30 @@ impl View {
         (answered as u64, pinged as u64)
     }
 
+    /// Why the silent arbiters did not answer their last ping: the most frequent reason, for the sentence that tells
+    /// of them. It may be this site that is cut off.
+    pub fn silence(&self) -> Option<String> {
+        let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+        for why in self.seen.iter().filter_map(|seen| seen.ping.as_ref()?.as_ref().err()) {
+            *reasons.entry(why).or_default() += 1;
+        }
+        let (why, count) = reasons.into_iter().max_by_key(|(_, count)| *count)?;
+        Some(format!("{count} × {why}"))
+    }
+
+    /// What is known of each arbiter, and nothing about what is not: whether it was pinged, looked at, held.
+    pub fn known<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> impl Iterator<Item = (&'a str, ArbiterEvidence, bool)> + 'a {
+        settings.arbiters.iter().zip(&self.seen).map(|(name, seen)| {
+            let mut evidence = seen.evidence();
+            evidence.managed =
+                evidence.sessions.as_ref().map(|sessions| settings.managed_rule.is_managed(sessions));
+            (name.as_str(), evidence, seen.hold_open)
+        })
+    }
+
     /// The evidence as policies and gates see it.
     pub fn evidence(&self, now: Now, settings: &Settings) -> Evidence {
         let arbiters: BTreeMap<String, ArbiterEvidence> = settings
@@ -171,5 +195,23 @@ impl Seen {
             None => {}
         }
         evidence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_frequent_reason_of_a_silence_is_told() {
+        let mut view = View::new(4);
+        assert_eq!(view.silence(), None);
+        let now = Utc::from_unix_ms(0);
+        for (arbiter, answer) in
+            [Ok(1.0), Err("timeout"), Err("no gateway"), Err("timeout")].into_iter().enumerate()
+        {
+            view.pinged(now, arbiter, answer.map_err(str::to_owned));
+        }
+        assert_eq!(view.silence().as_deref(), Some("2 × timeout"));
     }
 }

@@ -23,14 +23,14 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::config::model::{Custom, Kind};
+use crate::config::model::{Custom, Kind, LOOKS_AT_ONCE};
 use crate::probe::ping::{PingOutcome, Pinger};
 use crate::probe::ssh::{Destination, Russh, Transport};
 use device::Device;
 use parse::Families;
 
-/// Most looks that connect at once: log-ins cost this machine, and the network, more than anything else here.
-pub const LOOK_CONNECTS_MAX: usize = 256;
+/// Most looks that connect at once.
+pub const LOOK_CONNECTS_MAX: usize = LOOKS_AT_ONCE;
 /// Of these, most for arbiters whose last look failed.
 const SECOND_CONNECTS_MAX: usize = LOOK_CONNECTS_MAX / 4 * 3;
 /// Most held sessions that connect at once.

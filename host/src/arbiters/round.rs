@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{LOOK_CONNECTS_MAX, Settings};
+use crate::config::model::turns;
 
 /// The longest that one round over all arbiters takes while so many of them are mute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,24 +26,8 @@ pub fn round(mute: usize, capacity: usize, settings: &Settings) -> Round {
     let (timeout, tries) = settings.ping_in_look();
     Round {
         pings: turns(mute, capacity, timeout.saturating_mul(tries)),
-        looks: looks(mute, settings.look_timeout),
+        looks: turns(mute, LOOK_CONNECTS_MAX, settings.look_timeout),
     }
-}
-
-/// The looks alone: they connect at most so many at once, and a mute arbiter keeps its place until its deadline.
-pub fn looks(mute: usize, timeout: Duration) -> Duration {
-    turns(mute, LOOK_CONNECTS_MAX, timeout)
-}
-
-/// How long a sweep takes at most, with every try of every silent arbiter.
-pub fn sweep(silent: usize, capacity: usize, timeout: Duration, tries: u32) -> Duration {
-    turns(silent, capacity, timeout.saturating_mul(tries))
-}
-
-/// So many that take all their time, so many at once; one turn at least.
-fn turns(count: usize, at_once: usize, span: Duration) -> Duration {
-    let turns = count.div_ceil(at_once.max(1)).max(1);
-    span.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -69,7 +54,6 @@ mod tests {
             assert_eq!((round.pings, round.looks), (pings_s * SECOND, looks_s * SECOND), "{mute} mute");
             assert_eq!(round.longest(), round.pings.max(round.looks));
         }
-        assert_eq!(sweep(1_000, 100, SECOND, 3), 30 * SECOND);
-        assert_eq!(sweep(usize::MAX, 0, Duration::MAX, 1), Duration::MAX);
+        assert_eq!(turns(usize::MAX, 0, Duration::MAX), Duration::MAX);
     }
 }

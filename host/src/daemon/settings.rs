@@ -6,7 +6,6 @@ use dr_watchdog_core::evidence::ManagedRule;
 use dr_watchdog_core::settings::{Exclusion, Heartbeat, Mode, OnFailure, Settings, Step};
 use dr_watchdog_sdk::sections::Core;
 
-use crate::arbiters::round;
 use crate::config::{Config, model};
 
 /// What the core must know of the configuration.
@@ -43,7 +42,7 @@ pub fn settings(config: &Config) -> Settings {
 /// One round of looks if every arbiter is mute; what is older than W nobody may use anyway.
 fn look_round(config: &Config) -> Duration {
     let exclusion = &config.exclusion;
-    round::looks(config.arbiters.len(), exclusion.look_timeout).min(exclusion.window())
+    exclusion.round(config.arbiters.len()).min(exclusion.window())
 }
 
 fn step(step: &model::Step) -> Step {
