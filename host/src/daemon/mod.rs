@@ -11,6 +11,7 @@ pub mod steps;
 mod build;
 mod effects;
 mod live_network;
+mod operator;
 mod peer_ping;
 mod policy_desk;
 mod records;
