@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use dr_watchdog_sdk::evidence::{Session, SshOutcome};
+use dr_watchdog_sdk::evidence::SshOutcome;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::attend::attended;
 use super::device::AskError;
-use super::{Look, Report, Shared, parse, reach, stopped};
+use super::parse::{self, Row};
+use super::{Look, Report, Shared, reach, stopped};
 use crate::probe::ping::PingOutcome;
 use crate::probe::ssh::Connection;
 
@@ -53,8 +54,12 @@ async fn look(shared: &Shared, arbiter: usize, looker: &mut Looker) -> bool {
     };
     let asking = async {
         let seen = looker.look(shared, arbiter).await;
-        let report =
-            Report::Looked { arbiter, result: seen.result, begun: seen.begun, is_unbroken: seen.is_unbroken };
+        let report = Report::Looked {
+            arbiter,
+            result: seen.result.map(parse::sessions),
+            begun: seen.begun,
+            is_unbroken: seen.is_unbroken,
+        };
         shared.reports.send(report).await.is_ok()
     };
     let (is_heard, is_heard_too) = tokio::join!(pinging, asking);
@@ -72,7 +77,7 @@ pub(super) async fn look_once(shared: &Shared, arbiter: usize, wants_sessions: b
         if let Some(connection) = looker.connection {
             connection.close().await;
         }
-        Some(seen.result)
+        Some(seen.result.map(parse::sessions))
     };
     let (ping, sessions) = tokio::join!(ping(shared, arbiter), asking);
     Look { ping, sessions }
@@ -86,24 +91,24 @@ async fn ping(shared: &Shared, arbiter: usize) -> PingOutcome {
 
 /// Whoever looks at one arbiter.
 #[derive(Default)]
-struct Looker {
-    connection: Option<Box<dyn Connection>>,
+pub(super) struct Looker {
+    pub(super) connection: Option<Box<dyn Connection>>,
     /// Whether the look before this one failed.
     has_failed: bool,
 }
 
-struct Seen {
-    result: Result<Vec<Session>, (SshOutcome, String)>,
+pub(super) struct Seen {
+    pub(super) result: Result<Vec<Row>, (SshOutcome, String)>,
     begun: Instant,
     is_unbroken: bool,
 }
 
-type Tried = Result<(Instant, Vec<Session>), (Instant, AskError)>;
+type Tried = Result<(Instant, Vec<Row>), (Instant, AskError)>;
 
 impl Looker {
     /// Asks for the sessions. After a failure the connection is not used again, whatever failed: the next look
     /// begins with a new one.
-    async fn look(&mut self, shared: &Shared, arbiter: usize) -> Seen {
+    pub(super) async fn look(&mut self, shared: &Shared, arbiter: usize) -> Seen {
         let mut is_unbroken = self.connection.is_some();
         let mut free_looks = FREE_LOOKS_MAX;
         let result = loop {
@@ -123,7 +128,7 @@ impl Looker {
         self.has_failed = result.is_err();
         let begun = result.as_ref().map_or_else(|(begun, _)| *begun, |(begun, _)| *begun);
         let result = match result {
-            Ok((_, sessions)) => Ok(sessions),
+            Ok((_, rows)) => Ok(rows),
             Err((_, error)) => {
                 tracing::debug!(arbiter = shared.devices[arbiter].target.name, %error, "the look failed");
                 Err((error.outcome(), error.to_string()))
@@ -168,6 +173,6 @@ impl Looker {
         let asked = shared.devices[arbiter].ask(connection.as_ref(), shared.settings.families, *deadline);
         let rows = asked.await.map_err(|error| (begun, error))?;
         self.connection = Some(connection);
-        Ok((begun, parse::sessions(rows)))
+        Ok((begun, rows))
     }
 }

@@ -6,13 +6,17 @@
 
 mod attend;
 mod device;
+pub mod findings;
 mod hold;
+mod linger;
 mod look;
 pub mod parse;
 mod reach;
 pub mod round;
+mod survey;
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,7 +31,9 @@ use crate::config::model::{Custom, Kind, LOOKS_AT_ONCE};
 use crate::probe::ping::{PingOutcome, Pinger};
 use crate::probe::ssh::{Destination, Russh, Transport};
 use device::Device;
+pub use linger::{LINGER_LIMIT, Linger};
 use parse::Families;
+pub use survey::Surveyed;
 
 /// Most looks that connect at once.
 pub const LOOK_CONNECTS_MAX: usize = LOOKS_AT_ONCE;
@@ -294,14 +300,37 @@ impl Arbiters {
 
     /// Looks once at every arbiter, beside whatever else goes on; in the order of the targets.
     pub async fn look_once(&self, wants_sessions: bool) -> Vec<Look> {
+        self.each(|shared, arbiter| async move { look::look_once(&shared, arbiter, wants_sessions).await })
+            .await
+    }
+
+    /// Looks at every arbiter so many times, at this interval; in the order of the targets.
+    pub async fn survey(&self, samples: u32, interval: Duration) -> Vec<Surveyed> {
+        self.each(|shared, arbiter| survey::survey(shared, arbiter, samples, interval)).await
+    }
+
+    /// Measures how long these arbiters keep the session of a dead client, all at once.
+    pub async fn linger(&self, of: &[usize], limit: Duration) -> Vec<(usize, Result<Linger, String>)> {
+        let mut running = JoinSet::new();
+        for arbiter in of.iter().copied() {
+            let shared = Arc::clone(&self.shared);
+            running.spawn(async move { (arbiter, linger::measure(&shared, arbiter, limit).await) });
+        }
+        running.join_all().await
+    }
+
+    async fn each<T: Send + 'static, F>(&self, task: impl Fn(Arc<Shared>, usize) -> F) -> Vec<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
         let mut running = JoinSet::new();
         for arbiter in 0..self.shared.devices.len() {
-            let shared = Arc::clone(&self.shared);
-            running.spawn(async move { (arbiter, look::look_once(&shared, arbiter, wants_sessions).await) });
+            let doing = task(Arc::clone(&self.shared), arbiter);
+            running.spawn(async move { (arbiter, doing.await) });
         }
-        let mut looks = running.join_all().await;
-        looks.sort_by_key(|(arbiter, _)| *arbiter);
-        looks.into_iter().map(|(_, look)| look).collect()
+        let mut ended = running.join_all().await;
+        ended.sort_by_key(|(arbiter, _)| *arbiter);
+        ended.into_iter().map(|(_, value)| value).collect()
     }
 
     /// Runs a command at an arbiter, for a policy.

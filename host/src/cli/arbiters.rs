@@ -1,5 +1,7 @@
 //! `arbiters`: what is seen at the arbiters from here.
 
+mod check;
+mod check_report;
 mod edit;
 mod import;
 mod records;
@@ -29,6 +31,8 @@ pub enum Args {
     Ping(Form),
     /// Which arbiters the other site manages, by the sessions they hold with it.
     Sessions(Form),
+    /// Look at the arbiters several times, from both sites, and say which are no good ones and why.
+    Check(check::Args),
     /// Show the host key of an arbiter, ask whether it is the right one, and pin it in the configuration.
     Trust(trust::Args),
     /// Add the devices of a CSV or JSON file to the configuration as arbiters.
@@ -51,6 +55,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     let (wants_sessions, form) = match args {
         Args::Ping(form) => (false, form),
         Args::Sessions(form) => (true, form),
+        Args::Check(args) => return check::run(globals, &args),
         Args::Trust(args) => return trust::run(globals, &args),
         Args::Import(args) => return import::run(globals, &args),
     };

@@ -56,7 +56,8 @@ fn targets(config: &Config) -> Vec<Target> {
     config.arbiters.iter().map(target).collect()
 }
 
-pub(super) fn timers(config: &Config) -> arbiters::Settings {
+/// Times and addresses that all arbiters share.
+pub fn timers(config: &Config) -> arbiters::Settings {
     let peer = ManagedRule::new(&config.exclusion.peer_hold_addresses, Some(&config.core), 0).peer_addresses;
     let heartbeat = &config.watchdog.heartbeat;
     arbiters::Settings {

@@ -84,6 +84,12 @@ pub struct Families {
 }
 
 impl Families {
+    /// That of one address.
+    pub fn only(address: IpAddr) -> Self {
+        let is_v4 = address.to_canonical().is_ipv4();
+        Self { v4: is_v4, v6: !is_v4 }
+    }
+
     /// Those that the sessions of the other site may have. A name may stand for either.
     pub fn of(peer_addresses: &[String]) -> Self {
         let parsed: Vec<Option<IpAddr>> = peer_addresses.iter().map(|text| plain(text)).collect();
