@@ -234,6 +234,13 @@ fn sameness(surveyed: &[Surveyed], all: &mut Vec<Finding>) {
         all.push(finding(Level::Problem, &names, message, "keep one of them"));
     }
     for (key, names) in groups(surveyed, |seen| seen.host_key.clone()) {
+        let mut addresses =
+            surveyed.iter().filter(|seen| names.contains(&seen.name.as_str())).map(|seen| seen.address);
+        let first = addresses.next();
+        if addresses.all(|address| Some(address) == first) {
+            // One device, told above, or several behind one address, each with its own port.
+            continue;
+        }
         let message =
             format!("they show one host key, {key}: one device with several addresses, or a copied key");
         let remedy = "keep one of them if it is one device; else give each a key of its own";
