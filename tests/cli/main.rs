@@ -9,5 +9,6 @@ mod config_sections;
 mod control;
 mod eval_shapes;
 mod help;
+mod parsers;
 mod readme;
 mod state_file;

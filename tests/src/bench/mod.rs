@@ -1,6 +1,8 @@
 //! Measurements that `dr-watchdog-bench` prints.
 
 pub mod decision;
+pub mod fleet;
+pub mod fuzz;
 pub mod idle;
 pub mod policies;
 pub mod size;
