@@ -5,10 +5,11 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn good(number: u8) -> Surveyed {
+    let network = [[198, 51, 100], [203, 0, 113], [192, 0, 2]][usize::from(number) - 1];
     Surveyed {
         name: format!("r{number}"),
         port: 22,
-        address: Some([203, 0, number, 1].into()),
+        address: Some([network[0], network[1], network[2], 129].into()),
         gateway: Some([192, 0, 2, number].into()),
         pings: 10,
         answered: 10,
@@ -106,7 +107,7 @@ fn what_one_arbiter_lacks_is_told_with_its_remedy() {
 fn what_they_share_is_told() {
     let told = one(|all| all[2].address = all[0].address);
     assert!(
-        told.starts_with("Problem r1,r3: they are one device, 203.0.1.1 port 22, and would count 2"),
+        told.starts_with("Problem r1,r3: they are one device, 198.51.100.129 port 22, and would count 2"),
         "{told}"
     );
     let told = one(|all| all.iter_mut().for_each(|seen| seen.gateway = Some([192, 0, 2, 254].into())));
