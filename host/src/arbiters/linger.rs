@@ -41,7 +41,7 @@ pub(super) async fn measure(shared: &Shared, arbiter: usize, limit: Duration) ->
 async fn open(shared: &Shared, arbiter: usize) -> Result<Box<dyn Connection>, String> {
     let deadline = Instant::now() + shared.settings.look_timeout;
     let to = shared.look_at(arbiter);
-    shared.transport.connect(&to, deadline).await.map_err(|error| error.to_string())
+    shared.connect(arbiter, &to, deadline).await.map_err(|error| error.to_string())
 }
 
 async fn watch(

@@ -163,8 +163,7 @@ impl Looker {
                 *deadline += waited.elapsed();
                 let to = shared.look_at(arbiter);
                 shared
-                    .transport
-                    .connect(&to, *deadline)
+                    .connect(arbiter, &to, *deadline)
                     .await
                     .map_err(|error| (Instant::now(), error.into()))?
             }

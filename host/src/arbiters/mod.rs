@@ -14,91 +14,37 @@ pub mod parse;
 mod reach;
 pub mod round;
 mod survey;
+mod target;
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
-use secrecy::SecretString;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::config::model::{Custom, Kind, LOOKS_AT_ONCE};
+use crate::config::model::LOOKS_AT_ONCE;
 use crate::probe::ping::{PingOutcome, Pinger};
-use crate::probe::ssh::{Destination, Russh, Transport};
+use crate::probe::ssh::{Adapter, Connection, Destination, SshError, Transport};
 use device::Device;
 pub use linger::{LINGER_LIMIT, Linger};
-use parse::Families;
 pub use survey::Surveyed;
+pub use target::{Settings, Target};
 
-/// Most looks that connect at once.
+/// Most connections that are opened at once, for looks and holds together: log-ins cost this machine, and the network,
+/// more than anything else here.
 pub const LOOK_CONNECTS_MAX: usize = LOOKS_AT_ONCE;
-/// Of these, most for arbiters whose last look failed.
-const SECOND_CONNECTS_MAX: usize = LOOK_CONNECTS_MAX / 4 * 3;
-/// Most held sessions that connect at once.
+/// Of these, most looks at arbiters whose last look failed.
+const SECOND_CONNECTS_MAX: usize = LOOK_CONNECTS_MAX / 2;
+/// Of these, most held sessions.
 pub const HOLD_CONNECTS_MAX: usize = 64;
 /// Most sweeps at once. More pile up only where a sweep takes longer than the heartbeat's interval.
 const SWEEPS_MAX: usize = 4;
 /// How long the goodbyes at the end of the program may take in all.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// One arbiter and how to reach it.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Name by which policies know it.
-    pub name: String,
-    /// Address or name.
-    pub host: String,
-    /// SSH port, also the local port of the sessions that count.
-    pub port: u16,
-    /// User of the log-in.
-    pub username: String,
-    /// Password.
-    pub password: Option<SecretString>,
-    /// Private key; wins over the password.
-    pub private_key: Option<SecretString>,
-    /// What kind of device it is.
-    pub kind: Kind,
-    /// Pinned host keys.
-    pub host_key: Vec<String>,
-    /// How it is asked, where the kind is `custom`.
-    pub custom: Option<Custom>,
-}
-
-/// Times and addresses that all arbiters share.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Settings {
-    /// From one look at an arbiter to the next.
-    pub look: Duration,
-    /// Deadline of a look.
-    pub look_timeout: Duration,
-    /// From one answered round trip of a held session to the next.
-    pub keep_alive: Duration,
-    /// How long a ping waits.
-    pub ping_timeout: Duration,
-    /// How often a ping that got no answer is repeated.
-    pub ping_retries: u32,
-    /// The node's own address, from which looks leave.
-    pub source: Option<IpAddr>,
-    /// Address from which held sessions leave; the node's own if absent.
-    pub hold_address: Option<IpAddr>,
-    /// The families of addresses that sessions of the other site may have.
-    pub families: Families,
-}
-
-impl Settings {
-    /// Timeout and tries of the ping beside a look: as many tries as fit into the look's deadline.
-    pub fn ping_in_look(&self) -> (Duration, u32) {
-        let timeout = self.ping_timeout.min(self.look_timeout).max(Duration::from_millis(1));
-        let fitting = self.look_timeout.as_nanos() / timeout.as_nanos();
-        let tries = u32::try_from(fitting).unwrap_or(u32::MAX);
-        (timeout, tries.clamp(1, self.ping_retries.saturating_add(1)))
-    }
-}
 
 /// Something that was found out. An arbiter is its position in the list.
 #[derive(Debug)]
@@ -127,6 +73,13 @@ pub enum Report {
         begun: Instant,
         /// Whether the connection is the one of the look before; a look over a new one begins a new series.
         is_unbroken: bool,
+    },
+    /// Another host key than the expected one was shown. Said once per attempt; there is one a minute.
+    HostKeyChanged {
+        /// Which arbiter.
+        arbiter: usize,
+        /// What was shown and what was expected.
+        why: String,
     },
     /// A held session is open.
     HoldOpened {
@@ -200,17 +153,17 @@ impl Running {
 }
 
 impl Arbiters {
-    /// Arbiters that are reached by the usual transport.
+    /// Arbiters that are reached by the usual adapter, and trusted by their pins alone.
     pub fn new(
         targets: Vec<Target>,
         settings: Settings,
         pinger: Arc<Pinger>,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        Self::with_transport(targets, settings, pinger, reports, Arc::new(Russh::new()))
+        Self::with_transport(targets, settings, pinger, reports, Adapter::Russh.transport(Vec::new()))
     }
 
-    /// Arbiters that are reached by a transport of the caller's choice.
+    /// Arbiters that are reached by this transport.
     pub fn with_transport(
         targets: Vec<Target>,
         settings: Settings,
@@ -335,14 +288,14 @@ impl Arbiters {
 
     /// Runs a command at an arbiter, for a policy.
     pub async fn run_command(&self, name: &str, command: &str, timeout: Duration) -> SshAnswer {
-        let device = self.shared.devices.iter().find(|device| device.target.name == name);
-        let Some(device) = device else {
+        let arbiter = self.shared.devices.iter().position(|device| device.target.name == name);
+        let Some(arbiter) = arbiter else {
             let names: Vec<&str> =
                 self.shared.devices.iter().map(|device| device.target.name.as_str()).collect();
             let message = format!("there is no arbiter \"{name}\"; the arbiters are {}", names.join(", "));
             return SshAnswer::Failed { error: SshOutcome::Dns, message };
         };
-        device.run_command(&self.shared, command, timeout).await
+        self.shared.devices[arbiter].run_command(&self.shared, arbiter, command, timeout).await
     }
 
     /// Ends everything; goodbyes may take a moment.
@@ -370,6 +323,29 @@ impl Drop for Arbiters {
 }
 
 impl Shared {
+    /// Opens a connection, for whatever purpose. Where a wrong host key was shown a moment ago, none is opened: that is
+    /// an alarm for people, and trying again tells an impostor only more of us.
+    async fn connect(
+        &self,
+        arbiter: usize,
+        to: &Destination,
+        deadline: Instant,
+    ) -> Result<Box<dyn Connection>, SshError> {
+        let device = &self.devices[arbiter];
+        if let Some(alarm) = device.alarm(Instant::now()) {
+            return Err(alarm.into());
+        }
+        let connected = self.transport.connect(to, deadline).await;
+        if let Err(SshError::HostKey(error)) = &connected
+            && error.is_alarm()
+        {
+            device.raise(Instant::now(), error.clone());
+            // Nobody listens any more only when the program ends.
+            let _ = self.reports.send(Report::HostKeyChanged { arbiter, why: error.to_string() }).await;
+        }
+        connected
+    }
+
     /// The destination of a look.
     fn look_at(&self, arbiter: usize) -> Destination {
         self.devices[arbiter].destination(self.settings.source)

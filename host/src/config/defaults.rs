@@ -37,7 +37,7 @@ pub(super) const POLICY_MEMORY_BYTES: u64 = 128 << 20;
 pub(super) const STEP_DEADLINE: Duration = s(300);
 
 /// All of them, key by key. `exclusion.wait` is not here: its default is computed from the others.
-pub const TABLE: [Default; 42] = [
+pub const TABLE: [Default; 43] = [
     default("mode", "\"enforce\"", "verdicts are carried out; \"observe\" only records them"),
     default("site.initialRole", "\"standby\"", "a site without a stored state must not serve unasked"),
     default("peer.sshPort", "22", "TCP port; the port of SSH"),
@@ -111,6 +111,7 @@ pub const TABLE: [Default; 42] = [
     default("file.restore.daysOfWeek", "\"*\"", "days 0 to 7, Sunday is 0 or 7; every day"),
     default("mysql.hasDedicatedDb", "false", "the database runs on the nodes of the site"),
     default("pgsql.hasFmpm", "false", "monitoring runs on the nodes of the site"),
+    default("ssh.adapter", "\"russh\"", "the library that reaches most devices"),
     default("smtp.tls", "\"starttls\"", "the port follows: starttls 587, implicit 465, none 25"),
 ];
 

@@ -38,7 +38,8 @@ pub fn arbiters(
             }
         }
     });
-    Rc::new(Arbiters::new(targets(config), timers(config), Arc::clone(pinger), reports))
+    let transport = config.ssh.adapter.transport(config.ssh.known_hosts.clone());
+    Rc::new(Arbiters::with_transport(targets(config), timers(config), Arc::clone(pinger), reports, transport))
 }
 
 fn targets(config: &Config) -> Vec<Target> {
@@ -84,6 +85,7 @@ fn event(report: Report, names: &[String]) -> Event {
         }
         // The lease will count these; in verdict mode a hold is a session at the arbiter, no more.
         Report::HoldAnswered { arbiter, .. } => Event::HoldChanged { arbiter, is_open: true },
+        Report::HostKeyChanged { arbiter, why } => Event::HostKeyChanged { arbiter, why },
         Report::HoldLost { arbiter, why } => {
             tracing::warn!(arbiter = name(arbiter), why, "a held session broke");
             Event::HoldChanged { arbiter, is_open: false }
@@ -248,4 +250,5 @@ fn same_arbiters(old: &Config, new: &Config) -> bool {
     old.arbiters.len() == new.arbiters.len()
         && old.arbiters.iter().zip(&new.arbiters).all(|(a, b)| same(a, b))
         && timers(old) == timers(new)
+        && old.ssh == new.ssh
 }

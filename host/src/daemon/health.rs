@@ -193,6 +193,12 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
             "wait",
         ));
     }
+    if let Some(why) = core.why_first_start_waits() {
+        problems.push(Problem::critical(
+            format!("this site is the initial active, and its first start waits: {why}"),
+            "it starts when automatic failover is on again; see `toolkit watchdog status`",
+        ));
+    }
     if matches!(core.reach(), Reach::Lost { .. }) {
         problems.push(Problem::warning(
             "the other site does not answer",
@@ -208,6 +214,12 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
         problems.push(Problem::critical(
             "both sites are standby: nobody serves",
             "wait for the former active to come back, or make one site active by hand",
+        ));
+    }
+    for (name, why) in core.host_key_alarms() {
+        problems.push(Problem::critical(
+            format!("ALARM: arbiter {name}: {why}"),
+            format!("`dr-watchdog arbiters trust {name}` shows the key that it has now, and asks before it pins it"),
         ));
     }
     if let Some(why) = core.automatic().why_off() {

@@ -29,8 +29,7 @@ use crate::settings::Settings;
 use crate::time::{Moment, Now};
 use crate::transitions::{self, Cause, Phase, Row};
 
-use change::{AfterWrite, RunningPlan};
-
+use change::{AfterWrite, Rewrite, RunningPlan};
 pub use exclusion::Boot;
 
 /// From this share of a round of looks on, lateness of this program makes a silence say nothing.
@@ -47,6 +46,8 @@ pub struct Watchdog {
     boot_until: Option<(Moment, Utc)>,
     /// Whether the end of the boot time makes this site the initial active.
     is_first_start: bool,
+    /// Whether that has been said to wait for the switch of automatic failover.
+    is_first_start_stopped: bool,
     rounds: Rounds,
     view: View,
     automatic: Automatic,
@@ -58,6 +59,7 @@ pub struct Watchdog {
     is_below_warning: bool,
     plan: Option<RunningPlan>,
     writes: BTreeMap<u64, AfterWrite>,
+    rewrite: Rewrite,
     /// When a demotion that failed is tried again.
     retry_at: Option<Moment>,
     /// A promotion that failed blocks the next one until then.
@@ -67,6 +69,14 @@ pub struct Watchdog {
     /// What only `lease` knows; `None` in every other mode.
     lease: Option<Box<State>>,
     effects: VecDeque<Effect>,
+}
+
+/// The earlier of two moments, where there are any. This runs after every event.
+fn earlier(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// When the policy is asked.
@@ -99,6 +109,7 @@ impl Watchdog {
                 self.looked(now);
             }
             Event::HoldChanged { arbiter, is_open } => self.view.hold_changed(arbiter, is_open),
+            Event::HostKeyChanged { arbiter, why } => self.host_key_changed(arbiter, why),
             Event::VerdictReturned { ask, verdict, failure } => {
                 self.verdict_returned(now, ask, verdict, failure)
             }
@@ -127,17 +138,10 @@ impl Watchdog {
             // One millisecond later, because the wall clock is read in whole milliseconds.
             self.last_now.moment_of(end).plus(std::time::Duration::from_millis(1))
         });
-        [
-            self.boot_until.map(|(moment, _)| moment),
-            self.rounds.due(),
-            self.ask_due(),
-            self.retry_at,
-            operator_end,
-            self.exclusion_timeout(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let boot_end = self.boot_until.map(|(moment, _)| moment);
+        let common = earlier(earlier(boot_end, self.rounds.due()), earlier(self.retry_at, operator_end));
+        let common = earlier(common, self.rewrite.at);
+        earlier(earlier(common, self.ask_due()), self.exclusion_timeout())
     }
 
     /// Whoever was stopped in the middle of a look cannot tell who was silent.
@@ -168,9 +172,11 @@ impl Watchdog {
         if self.boot_until.is_some_and(|(moment, _)| moment <= now.mono) {
             self.boot_ended();
         }
+        self.start_first();
         if self.rounds.due().is_some_and(|due| due <= now.mono) {
             self.round_due(now);
         }
+        self.rewrite_if_due(now);
         self.update_situation(now);
         self.update_looking(now);
         if self.retry_at.is_some_and(|due| due <= now.mono) {
@@ -194,6 +200,14 @@ impl Watchdog {
 
     fn notify(&mut self, trigger: Trigger, text: String) {
         self.effects.push_back(Effect::Notify(Notice { trigger, text }));
+    }
+
+    fn host_key_changed(&mut self, arbiter: usize, why: String) {
+        let Some(name) = self.settings.arbiters.get(arbiter) else { return };
+        let text = format!("ALARM: arbiter {name}: {why}");
+        if self.view.key_changed(arbiter, why) {
+            self.notify(Trigger::HostKeyChanged, text);
+        }
     }
 
     const fn next_id(&mut self) -> u64 {

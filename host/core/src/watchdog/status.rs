@@ -56,6 +56,17 @@ impl Watchdog {
         self.boot_until.map(|(_, wall)| wall)
     }
 
+    /// Why the first start of this site waits, if it does.
+    pub fn why_first_start_waits(&self) -> Option<String> {
+        let is_due = self.is_first_start && self.lease.is_none() && self.boot_until.is_none();
+        is_due.then(|| self.automatic.why_off()).flatten()
+    }
+
+    /// The arbiters that showed a wrong host key last, each with what it showed.
+    pub fn host_key_alarms(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.view.alarms(&self.settings)
+    }
+
     /// What is known of the other site's reachability.
     pub const fn reach(&self) -> Reach {
         self.rounds.reach
