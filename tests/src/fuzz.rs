@@ -137,7 +137,7 @@ pub fn run(seeds: impl Iterator<Item = u64>) -> Tally {
         for (name, answer) in answers {
             count(&mut tally, name, seed, &text, answer);
         }
-        if number as u64 % BETWEEN_CLOCKS == 0 {
+        if (number as u64).is_multiple_of(BETWEEN_CLOCKS) {
             let now = cpu_time();
             assert!(now - begun < SLOW, "one of the {BETWEEN_CLOCKS} inputs before seed {seed} is slow");
             begun = now;
