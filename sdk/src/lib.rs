@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod export;
 pub mod host;
 pub mod hours;
+pub mod lua_types;
 pub mod nearest;
 pub mod policy;
 pub mod sections;

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
 mod broken;
+mod conformance;
 mod table;
+mod templates;
 mod written_in_c;

@@ -12,5 +12,7 @@ mod cuts;
 mod demo;
 mod fleet;
 mod grace;
+mod init;
 mod lab;
 mod reload;
+mod start_stop;

@@ -127,6 +127,22 @@ impl Runner {
         }
     }
 
+    /// The process that the guest is in, where it has one that stays.
+    pub fn guest(&self) -> Option<i32> {
+        match &self.inside {
+            Inside::Worker(worker) => worker.guest(),
+            Inside::Script(_) => None,
+        }
+    }
+
+    /// Bytes that the guest has written to its standard output or error, where they are no answer.
+    pub fn written_bytes(&self) -> u64 {
+        match &self.inside {
+            Inside::Worker(worker) => worker.written_bytes(),
+            Inside::Script(_) => 0,
+        }
+    }
+
     /// Engine, name, version and state.
     pub fn status(&self) -> Status {
         let (state, restarts) = match &self.inside {

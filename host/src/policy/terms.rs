@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use dr_watchdog_sdk::host::method;
 use serde::{Deserialize, Serialize};
 
+use super::protocol::Trial;
+
 /// What a policy may be granted beyond the common host calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,6 +65,8 @@ pub struct Terms {
     pub uid: Option<u32>,
     /// Folders that are closed to the guest.
     pub hidden: Vec<PathBuf>,
+    /// What `plugin check` tries on it before it is loaded.
+    pub trial: Option<Trial>,
 }
 
 impl Terms {

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -40,6 +42,7 @@ pub(super) struct Worker {
     begun: Instant,
     asked: u64,
     starts: u64,
+    written_bytes: Arc<AtomicU64>,
 }
 
 /// What a policy says of itself, with the layers of its wall that the system refused.
@@ -53,6 +56,8 @@ struct Process {
     cancel: StdStream,
     /// Whether the worker waits for the answer to a host call.
     owes_answer: bool,
+    /// The process that the guest is in.
+    guest: Option<i32>,
 }
 
 impl Worker {
@@ -71,6 +76,7 @@ impl Worker {
             config: spec.config.clone(),
             memory_bytes: spec.memory_bytes,
             deadline_ms: u64::try_from(spec.deadline.as_millis()).unwrap_or(u64::MAX),
+            trial: spec.terms.trial.clone(),
         };
         let mut worker = Self {
             load,
@@ -80,6 +86,7 @@ impl Worker {
             begun: Instant::now(),
             asked: 0,
             starts: 0,
+            written_bytes: Arc::default(),
             spec,
         };
         worker.spawn(Instant::now() + worker.spec.deadline).await?;
@@ -103,6 +110,16 @@ impl Worker {
     /// Starts after the first.
     pub(super) const fn restarts(&self) -> u64 {
         self.starts.saturating_sub(1)
+    }
+
+    /// The process that the guest is in, while it runs.
+    pub(super) fn guest(&self) -> Option<i32> {
+        self.running.as_ref()?.guest
+    }
+
+    /// Bytes that guests have written to their standard output or error.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed)
     }
 
     /// Asks, and waits for the raw verdict. A guest that does not obey its cancellation is killed.
@@ -159,7 +176,7 @@ impl Worker {
             trust::check(&self.spec.path, self.spec.permissions)?;
         }
         let name = self.spec.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut process = Process::start(&name, &self.spec).map_err(|error| {
+        let mut process = Process::start(&name, &self.spec, &self.written_bytes).map_err(|error| {
             let message = format!(
                 "the worker of the policy {} could not be started: {error}",
                 self.spec.path.display()
@@ -250,7 +267,7 @@ impl Worker {
 impl Process {
     /// The frames run over the worker's standard input, cancellations come in at its standard output: the only
     /// descriptors that a child is given without unsafe code. The worker moves both out of its guest's reach.
-    fn start(policy: &str, spec: &PolicySpec) -> io::Result<Self> {
+    fn start(policy: &str, spec: &PolicySpec, written: &Arc<AtomicU64>) -> io::Result<Self> {
         let (ours, theirs) = StdStream::pair()?;
         let (cancel, cancelled) = StdStream::pair()?;
         let (log, stderr) = io::pipe()?;
@@ -280,13 +297,23 @@ impl Process {
         tokio::spawn(capture(
             policy.to_owned(),
             tokio::net::unix::pipe::Receiver::from_owned_fd(log.into())?,
+            Arc::clone(written),
         ));
-        Ok(Self { group, wire: Wire::new(UnixStream::from_std(ours)?), cancel, owes_answer: false })
+        Ok(Self {
+            group,
+            wire: Wire::new(UnixStream::from_std(ours)?),
+            cancel,
+            owes_answer: false,
+            guest: None,
+        })
     }
 
     async fn load(&mut self, load: &Load) -> Result<Result<Loaded, Failure>, FrameError> {
         match self.wire.receive().await? {
-            FromWorker::Born { pid } => self.group.adopt(pid)?,
+            FromWorker::Born { pid } => {
+                self.group.adopt(pid)?;
+                self.guest = Some(pid);
+            }
             other => return Err(unexpected(&other)),
         }
         self.wire.queue(&ToWorker::Load(Cow::Borrowed(load)))?;

@@ -135,7 +135,7 @@ fn load(order: &Load, inside: &Inside) -> Result<Box<dyn Guest>, Failure> {
         }
         (Engine::Native, _) => {
             let file = native::PluginFile { path: &order.path, descriptor: inside.file };
-            native::load(file, order.sha256.as_deref(), &order.config)
+            native::load(file, order.sha256.as_deref(), &order.config, order.trial.as_ref())
         }
         (Engine::Lua | Engine::Script, _) => {
             let message = format!("{} is no policy for a worker", order.path.display());

@@ -65,8 +65,12 @@ impl Watchdog {
     pub(super) fn update_looking(&mut self, now: Now) {
         let is_lost = matches!(self.rounds.reach, Reach::Lost { .. });
         let is_missing = self.rounds.is_missing(&self.settings.heartbeat);
-        let is_wanted =
-            is_lost || is_missing || self.asking.situation.is_some() || self.is_heartbeat_missing(now.mono);
+        self.look_until = self.look_until.filter(|until| *until > now.mono);
+        let is_wanted = is_lost
+            || is_missing
+            || self.asking.situation.is_some()
+            || self.is_heartbeat_missing(now.mono)
+            || self.look_until.is_some();
         if is_wanted && !self.view.is_looking() {
             self.view.begin_looking(now.mono);
             self.looks_begin(now.mono);
