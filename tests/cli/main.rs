@@ -17,6 +17,7 @@ mod json_always;
 mod lua_types;
 mod parsers;
 mod policy_cases;
+mod policy_reload;
 mod readme;
 mod replay;
 mod state_file;

@@ -14,5 +14,6 @@ mod fleet;
 mod grace;
 mod init;
 mod lab;
+mod legacy;
 mod reload;
 mod start_stop;

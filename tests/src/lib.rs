@@ -15,4 +15,5 @@ pub mod program;
 pub mod scratch;
 pub mod table;
 pub mod terminal;
+pub mod vendor;
 pub mod wait;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use dr_watchdog_core::evidence::{Evidence, ManagedRule};
 use dr_watchdog_core::{Event, Now, Settings, Watchdog};
 use dr_watchdog_sdk::evidence::{ArbiterEvidence, SshOutcome};
-use tokio::sync::mpsc;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
 
 use super::effects::World;
 use crate::arbiters::{self, Arbiters, Report, Target};
@@ -206,6 +207,15 @@ pub(super) fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -
     world.config = Rc::clone(config);
     world.desk.load(spec, World::network(config, &world.pinger, &world.arbiters));
     Ok(())
+}
+
+/// Has the policy of the running configuration loaded again; how it went comes later.
+///
+/// # Errors
+/// When the default plugin is nowhere to be found.
+pub(super) fn reload_policy(world: &World) -> Result<oneshot::Receiver<Value>, policy::Failure> {
+    let spec = policy_spec(&world.config, &world.paths)?;
+    Ok(world.desk.reload(spec, World::network(&world.config, &world.pinger, &world.arbiters)))
 }
 
 /// Takes what the other site says to the core, until the link is dropped.

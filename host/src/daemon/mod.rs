@@ -14,6 +14,7 @@ mod live_network;
 mod operator;
 mod peer_ping;
 mod policy_desk;
+mod policy_versions;
 mod records;
 mod requests;
 mod run_loop;

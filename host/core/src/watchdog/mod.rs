@@ -115,6 +115,7 @@ impl Watchdog {
             Event::VerdictReturned { ask, verdict, failure } => {
                 self.verdict_returned(now, ask, verdict, failure)
             }
+            Event::PolicyQuarantined { policy, why } => self.policy_quarantined(&policy, &why),
             Event::Persisted { write } => self.persisted(now, write),
             Event::PersistFailed { write, why } => self.persist_failed(now, write, &why),
             Event::StepEnded { plan, step, result } => self.step_ended(now, plan, step, result),
