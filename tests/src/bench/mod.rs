@@ -1,7 +1,11 @@
 //! Measurements that `dr-watchdog-bench` prints.
 
+pub mod command;
 pub mod cost;
 pub mod decision;
+pub mod endurance;
+pub mod fleet;
+pub mod fuzz;
 pub mod idle;
 pub mod policies;
 pub mod size;

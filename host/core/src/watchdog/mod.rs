@@ -32,6 +32,9 @@ use crate::transitions::{self, Cause, Phase, Row};
 use change::{AfterWrite, Rewrite, RunningPlan};
 pub use exclusion::Boot;
 
+/// From this share of a round of looks on, lateness of this program makes a silence say nothing.
+const LATE_SHARE: u32 = 4;
+
 /// The watchdog of one site.
 #[derive(Debug)]
 pub struct Watchdog {
@@ -61,6 +64,8 @@ pub struct Watchdog {
     retry_at: Option<Moment>,
     /// A promotion that failed blocks the next one until then.
     blocked_until: Option<Moment>,
+    /// Until then the arbiters are looked at for an operator.
+    look_until: Option<Moment>,
     last_id: u64,
     last_now: Now,
     /// What only `lease` knows; `None` in every other mode.
@@ -92,6 +97,7 @@ struct Asking {
 impl Watchdog {
     /// Takes what happened.
     pub fn handle_event(&mut self, now: Now, event: Event) {
+        self.excuse_own_lateness(now.mono);
         self.last_now = now;
         self.check_lease(now);
         match event {
@@ -109,6 +115,7 @@ impl Watchdog {
             Event::VerdictReturned { ask, verdict, failure } => {
                 self.verdict_returned(now, ask, verdict, failure)
             }
+            Event::PolicyQuarantined { policy, why } => self.policy_quarantined(&policy, &why),
             Event::Persisted { write } => self.persisted(now, write),
             Event::PersistFailed { write, why } => self.persist_failed(now, write, &why),
             Event::StepEnded { plan, step, result } => self.step_ended(now, plan, step, result),
@@ -136,8 +143,20 @@ impl Watchdog {
         });
         let boot_end = self.boot_until.map(|(moment, _)| moment);
         let common = earlier(earlier(boot_end, self.rounds.due()), earlier(self.retry_at, operator_end));
-        let common = earlier(common, self.rewrite.at);
+        let common = earlier(earlier(common, self.rewrite.at), self.look_until);
         earlier(earlier(common, self.ask_due()), self.exclusion_timeout())
+    }
+
+    /// Whoever was stopped in the middle of a look cannot tell who was silent.
+    fn excuse_own_lateness(&mut self, now: Moment) {
+        if !self.view.is_looking() {
+            return;
+        }
+        let before = self.last_now.mono;
+        let expected = self.poll_timeout().map_or(before, |due| due.max(before));
+        if now.since(expected) > self.settings.look_round / LATE_SHARE {
+            self.view.excuse(before, now, &self.settings);
+        }
     }
 
     /// Does whatever is due.
