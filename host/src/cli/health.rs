@@ -84,8 +84,9 @@ fn picture(health: &Value) -> Vec<String> {
         Value::Bool(false) => "not serving",
         _ => "nobody watches whether it serves",
     };
-    let (site, role) = (text(&health["site"]), text(&health["role"]));
-    let mut lines = vec![format!("{status}  site {site} is {role}, {serving}, epoch {}", health["epoch"])];
+    let role = health["role"].as_str().unwrap_or("of unknown role");
+    let (site, epoch) = (text(&health["site"]), text(&health["epoch"]));
+    let mut lines = vec![format!("{status}  site {site} is {role}, {serving}, epoch {epoch}")];
     let mut row = |name: &str, value: String| lines.push(format!("  {name:<20}{value}"));
     if health["daemon"]["up"] == true {
         row("other site", peer(&health["peer"]));
