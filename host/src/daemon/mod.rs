@@ -14,6 +14,7 @@ mod live_network;
 mod operator;
 mod peer_ping;
 mod policy_desk;
+mod policy_versions;
 mod records;
 mod requests;
 mod run_loop;
@@ -31,7 +32,7 @@ use dr_watchdog_core::Watchdog;
 use dr_watchdog_core::durable::Found;
 use tokio::sync::mpsc;
 
-pub use build::{arbiters as build_arbiters, evidence};
+pub use build::{arbiters as build_arbiters, evidence, timers as arbiter_settings};
 pub use live_network::{live_network, ping_all};
 pub use run_loop::now;
 pub use settings::settings;

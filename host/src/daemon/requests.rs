@@ -18,6 +18,7 @@ use super::operator::{self, progress};
 use super::{build, sections};
 use crate::config;
 use crate::frames::{Request, Response, ResponseError};
+use crate::policy::backoff::CRASHES_MAX;
 
 /// Longest ping over the control socket, in milliseconds, and most tries: a caller waits for them.
 const PING_TIMEOUT_MS_MAX: u64 = 60_000;
@@ -78,6 +79,16 @@ pub(super) fn handle(
                 return None;
             }
             Err(error) => Err(error),
+        },
+        "policy.reload" => match build::reload_policy(world) {
+            Ok(told) => {
+                tokio::task::spawn_local(async move {
+                    let answer = told.await;
+                    send(reply, id, answer.map_err(|_| error("failed", "the watchdog ends")));
+                });
+                return None;
+            }
+            Err(failure) => Err(error("failed", failure.message)),
         },
         "reload" => match reload_now(world, core) {
             Ok(reloaded) => {
@@ -163,10 +174,22 @@ impl World {
                 "repair the policy; until then make this site standby by hand before the other one takes over",
             ));
         }
-        if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
+        if policy.get("state").and_then(Value::as_str) == Some("quarantined") {
+            let name = policy.get("name").and_then(Value::as_str).unwrap_or_default();
+            problems.push(Problem::critical(
+                format!("the policy {name} is quarantined, so this site decides nothing by itself: it crashed {CRASHES_MAX} times within 10 minutes"),
+                "correct it, then reload (SIGHUP); `history` shows how it crashed",
+            ));
+        } else if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
             problems.push(Problem::critical(
                 format!("the policy cannot be loaded: {failure}"),
                 policy.get("hint").and_then(Value::as_str).unwrap_or("see `policy check`"),
+            ));
+        }
+        if let Some(refused) = policy.get("refused").and_then(Value::as_str) {
+            problems.push(Problem::warning(
+                format!("the policy {refused}"),
+                "correct the file (`policy check` tries it), then `policy reload`",
             ));
         }
         if self.link.is_none() {
