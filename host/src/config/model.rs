@@ -46,7 +46,7 @@ pub struct Config {
     pub policy: Policy,
     /// `[[roleChange.beActive]]`, `[[roleChange.beStandby]]`.
     pub role_change: RoleChange,
-    /// `[smtp]`, if written. Nothing is mailed yet.
+    /// `[smtp]`, if written.
     pub smtp: Option<Smtp>,
 }
 
@@ -276,6 +276,8 @@ pub struct Smtp {
     pub port: u16,
     /// How the connection is protected.
     pub tls: Tls,
+    /// Certificates that are trusted beside those of the system.
+    pub ca: Option<String>,
     /// User of the log-in, if the server wants one.
     pub username: Option<String>,
     /// Its password.

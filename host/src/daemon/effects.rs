@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::health::Problem;
 use super::history::History;
 use super::live_network::LiveNetwork;
+use super::mailing;
 use super::policy_desk::{Answered, Desk, Job};
 use super::state_file::StateFile;
 use super::steps::Steps;
@@ -20,6 +21,7 @@ use super::{records, sections, settings};
 use crate::arbiters::Arbiters;
 use crate::config::{self, Config};
 use crate::frames::Response;
+use crate::notify::Notifier;
 use crate::paths::Paths;
 use crate::peer::link::Link;
 use crate::policy::Question;
@@ -37,6 +39,7 @@ pub(super) struct World {
     pub(super) steps: Steps,
     pub(super) state_file: StateFile,
     pub(super) history: History,
+    pub(super) notifier: Notifier,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Questions whose decision is not yet in the history, with what was asked and answered.
     pub(super) open: BTreeMap<u64, records::Asked>,
@@ -64,6 +67,7 @@ impl World {
         steps: Steps,
         state_file: StateFile,
         history: History,
+        notifier: Notifier,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         Self {
@@ -76,6 +80,7 @@ impl World {
             steps,
             state_file,
             history,
+            notifier,
             events,
             open: BTreeMap::new(),
             last_decision: None,
@@ -194,11 +199,11 @@ impl World {
         tracing::info!(verdict = action, "{why}: {}", decision.outcome);
         let record = records::decision(now, core, decision, asked);
         self.last_decision = Some(records::short(&record));
-        if let Some(id) = self.append(record)
-            && let Some(last) = &mut self.last_decision
-        {
+        let id = self.append(record);
+        if let (Some(id), Some(last)) = (id, &mut self.last_decision) {
             last["id"] = json!(id);
         }
+        mailing::decision(self, now, core, decision, id);
         if decision.failure.is_none() {
             self.problems.remove(&Trigger::PolicyFailed);
         }
@@ -238,7 +243,7 @@ impl World {
         }
     }
 
-    /// What will be mailed goes to the log and the history.
+    /// What is mailed goes to the log and the history too.
     fn notify(&mut self, now: Now, core: &Watchdog, notice: &Notice) {
         let is_good = matches!(
             notice.trigger,
@@ -252,7 +257,8 @@ impl World {
         if let Some(problem) = records::problem(notice) {
             self.problems.insert(notice.trigger, problem);
         }
-        self.append(records::notice(now, core, notice));
+        let record = self.append(records::notice(now, core, notice));
+        mailing::notice(self, now, core, notice, record);
     }
 
     /// Puts the states where `api v1 config` finds them when the daemon is down (reading A31).

@@ -11,6 +11,7 @@ pub mod steps;
 mod build;
 mod effects;
 mod live_network;
+mod mailing;
 mod peer_ping;
 mod policy_desk;
 mod records;
@@ -100,8 +101,8 @@ pub async fn run(paths: Paths) -> Result<(), DaemonError> {
     }
     make_folders(&paths)?;
     let _lock = Lock::take(&paths.pid_file)?;
-    let (world, inbox) = build(paths, Rc::new(config)).await?;
-    let core = boot(&world)?;
+    let (mut world, inbox) = build(paths, Rc::new(config)).await?;
+    let core = boot(&mut world)?;
     tracing::info!(
         site = world.config.site.name,
         role = core.role().word(),
@@ -147,11 +148,13 @@ async fn build(paths: Paths, config: Rc<Config>) -> Result<(World, Inbox), Daemo
     }
     let steps = Steps::new(steps::launcher(), ends);
     let state_file = StateFile::new(paths.state_file.clone());
-    let world = World::new(paths, config, arbiters, pinger, link, desk, steps, state_file, history, events);
+    let notifier = mailing::open(&paths, &config);
+    let world =
+        World::new(paths, config, arbiters, pinger, link, desk, steps, state_file, history, notifier, events);
     Ok((world, Inbox { events: heard, answers: answered, steps: ended, requests: asked, in_flight }))
 }
 
-fn boot(world: &World) -> Result<Watchdog, DaemonError> {
+fn boot(world: &mut World) -> Result<Watchdog, DaemonError> {
     let boot_id_file = Path::new(BOOT_ID_FILE);
     let boot_id = fs::read_to_string(boot_id_file).map_err(files(boot_id_file, "read"))?;
     let found = world.state_file.read();
@@ -161,5 +164,6 @@ fn boot(world: &World) -> Result<Watchdog, DaemonError> {
             Err(error) => tracing::error!(%error, "{why}; it could not be copied aside"),
         }
     }
+    mailing::found(world, &found);
     Ok(Watchdog::boot(now(), settings(&world.config), boot_id.trim(), found))
 }

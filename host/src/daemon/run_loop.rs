@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::control::InFlight;
 use super::effects::World;
+use super::mailing;
 use super::policy_desk::Answered;
 use super::requests;
 use super::steps::StepEnd;
@@ -89,6 +90,7 @@ async fn perform_all(core: &mut Watchdog, world: &mut World) {
         }
     }
     world.answer_switching();
+    mailing::settle(world, now(), core);
     world.show(now(), core);
 }
 
