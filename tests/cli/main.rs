@@ -9,5 +9,6 @@ mod config_sections;
 mod control;
 mod eval_shapes;
 mod help;
+mod mail;
 mod readme;
 mod state_file;

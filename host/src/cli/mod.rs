@@ -18,6 +18,7 @@ pub mod demo;
 pub mod exit;
 pub mod health;
 pub mod history;
+pub mod notify;
 pub mod output;
 pub mod ping;
 pub mod policy;
@@ -95,6 +96,9 @@ enum Command {
     Config(config::Args),
     /// List past decisions.
     History(history::Args),
+    /// Try the mails, or list those that wait.
+    #[command(subcommand)]
+    Notify(notify::Args),
     /// The tools of the manual.
     #[command(subcommand)]
     Toolkit(toolkit::Args),
@@ -135,6 +139,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Config(args) => config::run(&globals, args),
         Command::History(args) => history::run(&globals, args),
+        Command::Notify(args) => notify::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),
         Command::Worker(args) => crate::worker::run(args),
         Command::DemoInside(args) => demo::run_inside(&args),

@@ -284,6 +284,8 @@ pub struct Smtp {
     pub password: Option<SecretString>,
     /// Sender of every mail.
     pub from: String,
+    /// How long each answer of the server is awaited.
+    pub timeout: Duration,
 }
 
 /// `smtp.tls`.

@@ -15,6 +15,8 @@ pub struct Beside<'a> {
     pub policy: Value,
     /// The newest decision; null if there is none yet.
     pub last_decision: Option<&'a Value>,
+    /// How mail is delivered; null where nobody is to be mailed.
+    pub mail: Value,
     /// Troubles of the daemon itself.
     pub problems: &'a [Problem],
     /// States of the services.
@@ -100,6 +102,7 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
             "held": core.holds_open(),
         },
         "policy": beside.policy,
+        "mail": beside.mail,
         "services": beside.services,
         "lastDecision": beside.last_decision,
         "problems": problems.iter().map(|problem| json!({

@@ -33,6 +33,7 @@ use tokio::sync::mpsc;
 
 pub use build::{arbiters as build_arbiters, evidence};
 pub use live_network::ping_all;
+pub use mailing::server as mail_server;
 pub use run_loop::now;
 pub use settings::settings;
 

@@ -158,9 +158,21 @@ impl World {
                 "set the same key at both sites",
             ));
         }
+        let mail = self.notifier.status();
+        if let Some(trouble) = mail["trouble"].as_str() {
+            problems.push(Problem::warning(
+                format!("{} mails wait: {trouble}", mail["waiting"]),
+                "they are sent when the server takes them; `notify test` tries it at once",
+            ));
+        }
         let services = services(&json!(sections::states(now, core)));
         let last_decision = self.last_decision.as_ref();
-        health(now, core, &self.config, &Beside { policy, last_decision, problems: &problems, services })
+        health(
+            now,
+            core,
+            &self.config,
+            &Beside { policy, last_decision, mail, problems: &problems, services },
+        )
     }
 }
 

@@ -200,6 +200,7 @@ mod tests {
             ca: None,
             log_in: None,
             from: "w@example.com".to_owned(),
+            timeout: std::time::Duration::from_secs(30),
             recipients: vec!["a@example.com".to_owned()],
             interval_ms: 3_600_000,
         }

@@ -46,12 +46,17 @@ impl Queue {
     /// The queue in this folder, with what waits there. What cannot be read is left alone and named; where the folder
     /// cannot be used at all, the mails wait in memory.
     pub fn open(folder: &Path) -> (Self, Vec<String>) {
-        let mut queue = Self { folder: folder.to_owned(), mails: BTreeMap::new(), last: 0 };
+        let mut queue = Self::empty(folder);
         let mut complaints = Vec::new();
         if let Err(error) = queue.load(&mut complaints) {
             complaints.push(format!("{}: {error}", folder.display()));
         }
         (queue, complaints)
+    }
+
+    /// A queue in which nothing waits; its folder is not touched.
+    pub fn empty(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), mails: BTreeMap::new(), last: 0 }
     }
 
     fn load(&mut self, complaints: &mut Vec<String>) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! The mail server as it is configured, with the recipients.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use crate::config::model::{Smtp, Tls};
@@ -22,6 +24,8 @@ pub struct Server {
     pub log_in: Option<(String, SecretString)>,
     /// Sender.
     pub from: String,
+    /// How long each of its answers is awaited.
+    pub timeout: Duration,
     /// Who gets it.
     pub recipients: Vec<String>,
     /// The same trouble is told once in so many milliseconds.
@@ -40,6 +44,7 @@ impl Server {
             ca: smtp.ca.clone(),
             log_in: smtp.username.clone().zip(smtp.password.clone()),
             from: smtp.from.clone(),
+            timeout: smtp.timeout,
             recipients,
             interval_ms,
         })

@@ -1,5 +1,6 @@
 //! A conversation with the mail server.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,17 +22,16 @@ use super::stream::Limited;
 use crate::config::chain;
 use crate::config::model::Tls;
 
-/// Longest wait for one answer of the server, and for the connection with its encryption.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait for the word that a mail is kept: servers scan it first. RFC 5321 asks for ten minutes; so long the
-/// other mails would wait too.
-const KEPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The word that a mail is kept may take so many times the timeout: servers scan a mail first. RFC 5321 asks for ten
+/// minutes; so long the other mails would wait too.
+const KEPT_TIMEOUTS: u32 = 2;
 /// Longest wait for a good-bye, which changes nothing any more.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A conversation in which mails can be given.
 pub struct Session {
     connection: AsyncSmtpConnection,
+    timeout: Duration,
     is_broken: bool,
 }
 
@@ -53,7 +53,7 @@ async fn answer<T>(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Failure::new(what, &error)),
         Err(_) => Err(Failure {
-            why: format!("{what}: no answer within {} s", limit.as_secs()),
+            why: format!("{what}: no answer within {} s", limit.as_secs_f64()),
             kind: FailureKind::Silence,
         }),
     }
@@ -149,33 +149,33 @@ impl Session {
                 let to = (server.host.as_str(), server.port);
                 let opened =
                     AsyncSmtpConnection::connect_tokio1(to, None, &name, Some(encryption(server)?), None);
-                answer(&place, ANSWER_TIMEOUT, opened).await.map_err(Failure::of_server)?
+                answer(&place, server.timeout, opened).await.map_err(Failure::of_server)?
             }
             Tls::StartTls | Tls::None => {
                 let connected =
-                    timeout(ANSWER_TIMEOUT, TcpStream::connect((server.host.as_str(), server.port)));
+                    timeout(server.timeout, TcpStream::connect((server.host.as_str(), server.port)));
                 let tcp = match connected.await {
                     Ok(Ok(tcp)) => tcp,
                     Ok(Err(error)) => return Err(Trouble::Server(format!("{place}: {error}"))),
                     Err(_) => {
-                        let limit = ANSWER_TIMEOUT.as_secs();
+                        let limit = server.timeout.as_secs_f64();
                         return Err(Trouble::Server(format!("{place}: no connection within {limit} s")));
                     }
                 };
                 let opened = AsyncSmtpConnection::connect_with_transport(Box::new(Limited::new(tcp)), &name);
-                answer(&place, ANSWER_TIMEOUT, opened).await.map_err(Failure::of_server)?
+                answer(&place, server.timeout, opened).await.map_err(Failure::of_server)?
             }
         };
-        let mut session = Self { connection, is_broken: false };
+        let mut session = Self { connection, timeout: server.timeout, is_broken: false };
         if server.tls == Tls::StartTls {
-            let encrypted = session.connection.starttls(encryption(server)?, &name).await_within("STARTTLS");
-            encrypted.await.map_err(Failure::of_server)?;
+            let encrypted = session.connection.starttls(encryption(server)?, &name);
+            answer("STARTTLS", server.timeout, encrypted).await.map_err(Failure::of_server)?;
         }
         if let Some((user, password)) = &server.log_in {
             let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            let logged_in = session.connection.auth(&mechanisms, &credentials).await_within("log-in");
-            logged_in.await.map_err(Failure::of_server)?;
+            let logged_in = session.connection.auth(&mechanisms, &credentials);
+            answer("log-in", server.timeout, logged_in).await.map_err(Failure::of_server)?;
         }
         Ok(session)
     }
@@ -193,9 +193,7 @@ impl Session {
             (Err(error), _) => return all(&Trouble::Refused(format!("smtp.from: {error}"))),
             (_, Err(why)) => return all(&Trouble::Refused(why)),
         };
-        let begun =
-            self.connection.command(MailFrom::new(Some(sender), Vec::new())).await_within("MAIL FROM");
-        if let Err(failure) = begun.await {
+        if let Err(failure) = self.ask("MAIL FROM", MailFrom::new(Some(sender), Vec::new())).await {
             self.is_broken = true;
             return all(&failure.of_server());
         }
@@ -215,20 +213,26 @@ impl Session {
         taken.into_iter().map(|taken| taken.and_then(|()| kept.clone())).collect()
     }
 
+    /// One command, and the answer to it in time.
+    async fn ask(&mut self, what: &str, command: impl Display) -> Result<(), Failure> {
+        answer(what, self.timeout, self.connection.command(command)).await.map(|_| ())
+    }
+
     /// Names one recipient.
     async fn name(&mut self, recipient: &str) -> Result<(), Trouble> {
         let address: Address = recipient
             .parse()
             .map_err(|error| Trouble::Refused(format!("watchdog.notification.email {recipient}: {error}")))?;
         let what = format!("RCPT TO {recipient}");
-        let named = self.connection.command(Rcpt::new(address, Vec::new())).await_within(&what).await;
-        named.map(|_| ()).map_err(|failure| self.trouble(failure))
+        let named = self.ask(&what, Rcpt::new(address, Vec::new())).await;
+        named.map_err(|failure| self.trouble(failure))
     }
 
     async fn hand_over(&mut self, text: &[u8]) -> Result<(), Trouble> {
-        let begun = self.connection.command(Data).await_within("DATA").await;
+        let begun = self.ask("DATA", Data).await;
         begun.map_err(|failure| self.trouble(failure))?;
-        let kept = answer("end of the mail", KEPT_TIMEOUT, self.connection.message(text)).await;
+        let kept =
+            answer("end of the mail", self.timeout * KEPT_TIMEOUTS, self.connection.message(text)).await;
         kept.map(|_| ()).map_err(|failure| {
             if failure.kind == FailureKind::Silence {
                 self.is_broken = true;
@@ -252,7 +256,7 @@ impl Session {
     }
 
     async fn reset(&mut self) {
-        self.is_broken |= self.connection.command(Rset).await_within("RSET").await.is_err();
+        self.is_broken |= self.ask("RSET", Rset).await.is_err();
     }
 
     /// Says good-bye; whether the server hears it matters to nobody.
@@ -262,15 +266,6 @@ impl Session {
         }
     }
 }
-
-/// Gives a question to the server its time.
-trait Within<T>: Future<Output = Result<T, SmtpError>> + Sized {
-    async fn await_within(self, what: &str) -> Result<T, Failure> {
-        answer(what, ANSWER_TIMEOUT, self).await
-    }
-}
-
-impl<T, F: Future<Output = Result<T, SmtpError>>> Within<T> for F {}
 
 /// The mail as it crosses the wire.
 fn compose(from: &str, mail: &Mail) -> Result<Vec<u8>, String> {

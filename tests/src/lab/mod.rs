@@ -3,6 +3,7 @@
 pub mod arbiter;
 pub mod daemon;
 pub mod ledger;
+pub mod mail;
 pub mod namespace;
 pub mod network;
 pub mod recipe;
@@ -15,6 +16,7 @@ pub use arbiter::Arbiter;
 pub use daemon::Daemon;
 pub use ledger::Ledger;
 pub use lone::Lone;
+pub use mail::MailServer;
 pub use namespace::Namespace;
 pub use network::{Network, Node};
 pub use pair::Pair;

@@ -1,5 +1,7 @@
 //! `[smtp]`, lowered.
 
+use std::time::Duration;
+
 use super::site::word;
 use super::watchdog::is_mail_address;
 use crate::config::error::quoted;
@@ -7,9 +9,11 @@ use crate::config::model::{Smtp, Tls};
 use crate::config::reader::{Keys, Reader};
 use crate::config::secret::secret;
 
-const SMTP: Keys = Keys::new(&["host", "port", "tls", "caFile", "username", "password", "from"]);
+const SMTP: Keys = Keys::new(&["host", "port", "tls", "caFile", "username", "password", "from", "timeout"]);
 const TLS: [(&str, Tls); 3] = [("starttls", Tls::StartTls), ("implicit", Tls::Implicit), ("none", Tls::None)];
 
+/// How long each answer of the server is awaited.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest `caFile`: the authorities of a whole system are about 250 KiB.
 const CA_BYTES_MAX: u64 = 1 << 20;
 
@@ -69,5 +73,6 @@ pub(super) fn smtp(root: &Reader<'_>) -> Option<Smtp> {
         username,
         password,
         from: from.to_owned(),
+        timeout: table.span("timeout").unwrap_or(TIMEOUT_DEFAULT),
     })
 }
