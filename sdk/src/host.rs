@@ -157,6 +157,14 @@ pub trait Host {
     /// See [`HostError`]; network failures are not among them.
     fn call(&self, method: &str, request: &Value) -> Result<Value, HostError>;
 
+    /// The same, with the answer as JSON text: what crosses a process or the ABI as text is then read only once.
+    ///
+    /// # Errors
+    /// See [`Host::call`].
+    fn call_text(&self, method: &str, request: &Value) -> Result<String, HostError> {
+        self.call(method, request).map(|answer| answer.to_string())
+    }
+
     /// Writes a log line under the policy's name.
     fn log(&self, level: Level, text: &str);
 
@@ -234,8 +242,8 @@ impl dyn Host + '_ {
     }
 
     fn typed<T: DeserializeOwned>(&self, method: &str, request: &Value) -> Result<T, HostError> {
-        let answer = self.call(method, request)?;
-        serde_json::from_value(answer).map_err(|error| {
+        let answer = self.call_text(method, request)?;
+        serde_json::from_str(&answer).map_err(|error| {
             HostError::Failed(format!("the host's answer to {method} is not understood: {error}"))
         })
     }

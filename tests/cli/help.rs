@@ -3,8 +3,9 @@
 use dr_watchdog_tests::program::{command, run};
 
 /// Every command that people may type.
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &["run"],
+    &["manualFailover"],
     &["demo"],
     &["stop"],
     &["health"],
@@ -42,7 +43,7 @@ fn the_help_lists_every_command_and_hides_what_is_not_for_people() {
     {
         assert!(help.lines().any(|line| line.trim_start().starts_with(word)), "{word}\n{help}");
     }
-    for hidden in ["worker", "step"] {
+    for hidden in ["worker", "step", "ask"] {
         assert!(!help.lines().any(|line| line.trim_start().starts_with(hidden)), "{hidden}\n{help}");
     }
 }

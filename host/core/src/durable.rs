@@ -33,9 +33,26 @@ pub struct Durable {
     /// The operator's disable of automatic failover.
     #[serde(default)]
     pub operator_off: Option<OperatorOff>,
+    /// What operators' commands left behind.
+    #[serde(default)]
+    pub standing: Standing,
     /// What the exclusion by lease must remember.
     #[serde(default)]
     pub exclusion: Option<Box<Memory>>,
+}
+
+/// What operators' commands left behind; each ends with a word of the other site or another command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Standing {
+    /// An operator made this site standby: it does not come back by itself before the other site has served.
+    pub is_handed_over: bool,
+    /// An operator stopped the watchdog, the other site gave its word, and the services went on.
+    pub is_stopped: bool,
+    /// This site gave its word not to take over by itself before it hears the other site again.
+    pub is_promised: bool,
+    /// An operator vouched that the other site is off.
+    pub is_peer_off: bool,
 }
 
 /// A plan that was running.
@@ -91,6 +108,7 @@ impl Durable {
             both_standby_until: None,
             wait_until: None,
             operator_off: None,
+            standing: Standing::default(),
             exclusion: None,
         }
     }

@@ -8,6 +8,7 @@ use dr_watchdog_sdk::verdict::{Action, VerdictState};
 use dr_watchdog_sdk::{Situation, Verdict};
 
 use crate::automatic::Automatic;
+use crate::durable::Standing;
 use crate::settings::Mode;
 use crate::transitions::Phase;
 
@@ -73,12 +74,14 @@ pub struct Facts<'a> {
     pub is_grace_over: bool,
     /// How much longer a failed promotion blocks the next one.
     pub blocked_for: Option<Duration>,
+    /// What operators' commands left behind.
+    pub standing: Standing,
 }
 
 type Check = fn(&Facts<'_>) -> Option<String>;
 
 /// The table. A row returns why it stops the action; actions that change no role pass gates 3 to 5.
-static GATES: [(Gate, Check); 11] = [
+static GATES: [(Gate, Check); 13] = [
     (Gate::Valid, policy_failed),
     (Gate::Site, standalone),
     (Gate::Site, changing),
@@ -88,6 +91,8 @@ static GATES: [(Gate, Check); 11] = [
     (Gate::Enforce, observing),
     (Gate::Automatic, promotion_off),
     (Gate::Automatic, demotion_off),
+    (Gate::Exclusion, handed_over),
+    (Gate::Exclusion, promised),
     (Gate::Exclusion, promotion_failed_recently),
     (Gate::Exclusion, peer_was_active_later),
 ];
@@ -142,8 +147,7 @@ fn observing(facts: &Facts<'_>) -> Option<String> {
 }
 
 fn promotion_off(facts: &Facts<'_>) -> Option<String> {
-    let is_promotion = wants_change(facts.verdict, facts.phase) && facts.verdict.action == Action::BeActive;
-    is_promotion.then(|| facts.automatic.why_off()).flatten()
+    is_promotion(facts).then(|| facts.automatic.why_off()).flatten()
 }
 
 /// Only the operator's switch stops a demotion; that of connectivity never does.
@@ -153,17 +157,32 @@ fn demotion_off(facts: &Facts<'_>) -> Option<String> {
     is_demotion.then(|| operator.why_off()).flatten()
 }
 
+fn is_promotion(facts: &Facts<'_>) -> bool {
+    wants_change(facts.verdict, facts.phase) && facts.verdict.action == Action::BeActive
+}
+
+fn handed_over(facts: &Facts<'_>) -> Option<String> {
+    (is_promotion(facts) && facts.standing.is_handed_over).then(|| {
+        "an operator made this site standby; it does not come back by itself before the other site has served".to_owned()
+    })
+}
+
+fn promised(facts: &Facts<'_>) -> Option<String> {
+    (is_promotion(facts) && facts.standing.is_promised).then(|| {
+        "this site was stopped and gave its word not to take over by itself before it hears the other site again"
+            .to_owned()
+    })
+}
+
 fn promotion_failed_recently(facts: &Facts<'_>) -> Option<String> {
-    let is_promotion = wants_change(facts.verdict, facts.phase) && facts.verdict.action == Action::BeActive;
-    let left = facts.blocked_for.filter(|_| is_promotion)?;
+    let left = facts.blocked_for.filter(|_| is_promotion(facts))?;
     Some(format!("the last promotion failed; the next one is possible in {} s", left.as_secs() + 1))
 }
 
 /// Two standbys that both remember having been the last active must not both come back: within the grace period
 /// the one with the lower epoch is not the former active (`exclusion-notes.md` 4, last row; reading A4).
 fn peer_was_active_later(facts: &Facts<'_>) -> Option<String> {
-    let is_promotion = wants_change(facts.verdict, facts.phase) && facts.verdict.action == Action::BeActive;
-    let (own, peer) = (facts.epochs.0, facts.epochs.1.filter(|_| is_promotion)?);
+    let (own, peer) = (facts.epochs.0, facts.epochs.1.filter(|_| is_promotion(facts))?);
     (peer > own && facts.asked_in == Situation::BothStandby && !facts.is_grace_over)
         .then(|| format!("the other site was active later than this one (its epoch {peer}, ours {own})"))
 }

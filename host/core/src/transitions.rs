@@ -77,6 +77,8 @@ pub enum Cause {
     Vote,
     /// An operator asked for it.
     Operator,
+    /// The watchdog of an active site was stopped with the other site's word.
+    FoundStopped,
     /// The lease has ended.
     LeaseEnded,
     /// The guard has fenced, or is gone.
@@ -103,7 +105,7 @@ const fn row(from: Phase, cause: Cause, to: Phase, sentence: &'static str) -> Ro
 }
 
 /// The table.
-pub static TRANSITIONS: [Row; 15] = [
+pub static TRANSITIONS: [Row; 16] = [
     row(
         Phase::Standby,
         Cause::FirstStart,
@@ -115,6 +117,12 @@ pub static TRANSITIONS: [Row; 15] = [
         Cause::FoundActive,
         Phase::Demoting,
         "this site was active when its watchdog ended; a site boots as standby, so its services are stopped first",
+    ),
+    row(
+        Phase::Standby,
+        Cause::FoundStopped,
+        Phase::Active,
+        "an operator had stopped the watchdog with the other site's word, and the services went on: this site is active as before",
     ),
     row(
         Phase::Standby,

@@ -4,15 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use dr_watchdog_core::durable::Found;
 use serde_json::{Value, json};
 
 use super::client::{self, ClientError};
-use super::{Globals, exit, output};
-use crate::config;
-use crate::daemon::now;
-use crate::daemon::state_file::StateFile;
-use crate::paths::Paths;
+use super::{Globals, exit, health_down, output};
 
 /// From one picture of `--watch` to the next.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -34,7 +29,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     loop {
         let health = match client::ask(&paths.socket, "health", json!({})) {
             Ok(health) => health,
-            Err(ClientError::Down(_)) => down(&paths),
+            Err(ClientError::Down(_)) => health_down::health(&paths),
             Err(error) => return output::no_answer(&error),
         };
         if args.json {
@@ -65,55 +60,6 @@ fn pause() {
     let _ = rustix::event::poll(&mut [], Some(&span));
 }
 
-/// What can be said while no daemon runs: nobody watches, and that is critical whatever else holds.
-fn down(paths: &Paths) -> Value {
-    let problem = |message: String, remedy: &str| json!({"code": 1, "message": message, "remedy": remedy});
-    let mut problems = vec![problem(
-        format!("no daemon runs on this root ({} does not answer): nobody watches", paths.socket.display()),
-        "start it with `dr-watchdog run`",
-    )];
-    let config = match config::load(paths) {
-        Ok((config, _)) => Some(config),
-        Err(errors) => {
-            problems.push(problem(
-                errors.to_string(),
-                "correct the configuration; `config check` lists every error",
-            ));
-            None
-        }
-    };
-    let (role, epoch) = match StateFile::new(paths.state_file.clone()).read() {
-        Found::Good(durable) => (Some(durable.role), durable.epoch),
-        Found::Absent => (None, 0),
-        Found::Bad(why) => {
-            problems.push(problem(
-                format!("the stored state cannot be used: {why}"),
-                "the site will boot as standby; nothing is guessed",
-            ));
-            (None, 0)
-        }
-    };
-    json!({
-        "status": "critical",
-        "time": now().wall,
-        "version": env!("CARGO_PKG_VERSION"),
-        "daemon": {"up": false, "pid": null},
-        "site": config.as_ref().map(|config| &config.site.name),
-        "role": role,
-        "serving": null,
-        "epoch": epoch,
-        "peer": null,
-        "takeover": {"possible": false, "why": "no daemon runs here", "withinS": null},
-        "exclusion": config.as_ref().map(crate::daemon::health::exclusion),
-        "automaticFailover": null,
-        "arbiters": config.as_ref().map(|config| json!({"total": config.arbiters.len(), "reachable": null, "managed": null})),
-        "policy": null,
-        "services": {},
-        "lastDecision": null,
-        "problems": problems,
-    })
-}
-
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -141,7 +87,7 @@ fn picture(health: &Value) -> Vec<String> {
     let (site, role) = (text(&health["site"]), text(&health["role"]));
     let mut lines = vec![format!("{status}  site {site} is {role}, {serving}, epoch {}", health["epoch"])];
     let mut row = |name: &str, value: String| lines.push(format!("  {name:<20}{value}"));
-    if health["peer"].is_object() {
+    if health["daemon"]["up"] == true {
         row("other site", peer(&health["peer"]));
         row("takeover", takeover(&health["takeover"]));
         row("automatic failover", automatic(&health["automaticFailover"]));

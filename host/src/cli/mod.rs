@@ -12,14 +12,17 @@ use crate::paths::Paths;
 
 pub mod api;
 pub mod arbiters;
+pub mod ask;
 pub mod client;
 pub mod config;
 pub mod demo;
 pub mod exit;
 pub mod health;
+mod health_down;
 pub mod history;
 pub mod notify;
 pub mod output;
+mod pair;
 pub mod ping;
 pub mod policy;
 pub mod policy_eval;
@@ -33,6 +36,7 @@ pub mod spelling;
 pub mod step;
 pub mod stop;
 pub mod toolkit;
+mod wait;
 
 /// Decides, with evidence from arbiters, which of two sites serves.
 #[derive(Debug, Parser)]
@@ -76,6 +80,9 @@ enum Command {
     Demo(demo::Args),
     /// End the daemon of this root.
     Stop(stop::Args),
+    /// Switch the roles of the two sites by hand.
+    #[command(name = "manualFailover", alias = "manual-failover")]
+    ManualFailover(pair::failover::Args),
     /// Say which site serves and what is wrong.
     Health(health::Args),
     /// Show the configuration and state as old scripts read them.
@@ -102,6 +109,9 @@ enum Command {
     /// The tools of the manual.
     #[command(subcommand)]
     Toolkit(toolkit::Args),
+    /// One question to the daemon, for the other site; not for people.
+    #[command(hide = true)]
+    Ask(ask::Args),
     /// Runs one policy for the daemon; not for people.
     #[command(hide = true)]
     Worker(crate::worker::Args),
@@ -131,6 +141,8 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(&globals, args),
         Command::Demo(args) => demo::run(&globals, args),
         Command::Stop(args) => stop::run(&globals, args),
+        Command::ManualFailover(args) => pair::failover::run(&globals, &args),
+        Command::Ask(args) => ask::run(&globals, &args),
         Command::Health(args) => health::run(&globals, args),
         Command::Api(args) => api::run(&globals, args),
         Command::Arbiters(args) => arbiters::run(&globals, args),

@@ -45,8 +45,8 @@ pub(super) struct World {
     pub(super) open: BTreeMap<u64, records::Asked>,
     pub(super) last_decision: Option<Value>,
     pub(super) problems: BTreeMap<Trigger, Problem>,
-    /// Callers who turned the switch of automatic failover and wait until it is on disk.
-    pub(super) switching: Vec<(u64, oneshot::Sender<Response>)>,
+    /// Callers who changed what is stored and wait until it is on disk, with what a failure means.
+    pub(super) switching: Vec<(u64, &'static str, oneshot::Sender<Response>)>,
     /// Why the configuration on disk is not the running one, if it is not.
     pub(super) reload_problem: Option<Problem>,
     /// The states as they were last written, without their instants.

@@ -67,7 +67,7 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
         "status": status,
         "time": now.wall,
         "version": env!("CARGO_PKG_VERSION"),
-        "daemon": {"up": true, "pid": std::process::id()},
+        "daemon": {"up": true, "pid": std::process::id(), "asOf": now.wall},
         "site": config.site.name,
         "role": core.role(),
         "phase": core.phase(),
@@ -147,6 +147,23 @@ fn takeover(now: Now, core: &Watchdog, config: &Config) -> Value {
     json!({"possible": why.is_empty(), "why": why, "withinS": within_ms.div_ceil(1_000)})
 }
 
+/// Code and state of each service.
+pub fn services(states: &Value) -> Value {
+    let states = states.as_object().into_iter().flatten();
+    let short = states.map(|(name, state)| {
+        let message = &state["msg"];
+        let code = message["payload"].get("code").cloned().unwrap_or(json!(0));
+        let short = json!({
+            "state": message["state"],
+            "code": code,
+            "description": message["description"],
+            "time": message["time"],
+        });
+        (name.clone(), short)
+    });
+    Value::Object(short.collect())
+}
+
 /// In `verdict` mode there is neither lease nor guard.
 pub fn exclusion(config: &Config) -> Value {
     let exclusion = &config.exclusion;
@@ -168,6 +185,14 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
         problems.push(Problem::critical(
             "a step to become standby failed: services of this site may still be serving",
             "the log names the step: finish it by hand; when it may run once more, set idempotent = true for it and restart the watchdog",
+        ));
+    }
+    if let Some(end) = core.boot_end() {
+        problems.push(Problem::warning(
+            format!(
+                "this site is booting: until {end}, or until the other site is heard, it decides nothing"
+            ),
+            "wait",
         ));
     }
     if matches!(core.reach(), Reach::Lost { .. }) {

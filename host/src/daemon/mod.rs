@@ -12,6 +12,7 @@ mod build;
 mod effects;
 mod live_network;
 mod mailing;
+mod operator;
 mod peer_ping;
 mod policy_desk;
 mod records;

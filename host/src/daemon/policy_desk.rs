@@ -59,7 +59,7 @@ impl Desk {
         answers: mpsc::UnboundedSender<Answered>,
     ) -> Self {
         let (orders, queue) = mpsc::unbounded_channel();
-        let (told, status) = watch::channel(json!({"engine": spec.engine, "name": "", "state": "backoff"}));
+        let (told, status) = watch::channel(not_loaded(&spec, None));
         tokio::task::spawn_local(serve(spec, network, queue, answers, told));
         Self { orders, status }
     }
@@ -184,14 +184,27 @@ fn name(spec: &PolicySpec) -> String {
 
 fn tell(told: &watch::Sender<Value>, spec: &PolicySpec, loaded: &Result<Runner, Failure>) {
     let status = match loaded {
-        Ok(runner) => json!(runner.status()),
-        Err(failure) => json!({
-            "engine": spec.engine,
-            "name": name(spec),
-            "state": "backoff",
-            "failure": failure.message,
-            "hint": failure.hint,
-        }),
+        Ok(runner) => {
+            let mut status = json!(runner.status());
+            status["failure"] = Value::Null;
+            status["hint"] = Value::Null;
+            status
+        }
+        Err(failure) => not_loaded(spec, Some(failure)),
     };
     told.send_replace(status);
+}
+
+/// The status of a policy that has no runner, with the failure to load it if there was one.
+fn not_loaded(spec: &PolicySpec, failure: Option<&Failure>) -> Value {
+    json!({
+        "engine": spec.engine,
+        "name": name(spec),
+        "version": null,
+        "state": "backoff",
+        "restarts": 0,
+        "lastFailure": null,
+        "failure": failure.map(|failure| &failure.message),
+        "hint": failure.and_then(|failure| failure.hint.as_ref()),
+    })
 }

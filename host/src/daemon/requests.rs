@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use super::effects::World;
-use super::health::{Beside, Problem, health};
+use super::health::{Beside, Problem, health, services};
 use super::live_network::ping_all;
+use super::operator::{self, progress};
 use super::{build, sections};
 use crate::config;
 use crate::frames::{Request, Response, ResponseError};
@@ -48,9 +49,18 @@ pub(super) fn handle(
         }
         "automaticFailover" => match automatic_failover(&request.params) {
             Ok(change) => {
-                world.switching.push((id, reply));
+                world.switching.push((id, "the switch holds only until this daemon ends", reply));
                 return Some(change);
             }
+            Err(error) => Err(error),
+        },
+        "progress" => Ok(progress(now, core, &world.config)),
+        "operator" => match operator::command(core, now, &request.params) {
+            Ok(Some(command)) => {
+                world.switching.push((id, "it would not survive a restart of this daemon", reply));
+                return Some(command);
+            }
+            Ok(None) => Ok(Value::Null),
             Err(error) => Err(error),
         },
         "arbiters.ping" | "arbiters.sessions" => {
@@ -128,15 +138,12 @@ impl World {
     /// so that nobody is told of a switch that a restart would turn back.
     pub(super) fn answer_switching(&mut self) {
         let unwritten = self.problems.get(&Trigger::StateNotWritten).map(|problem| problem.message.clone());
-        for (id, reply) in self.switching.drain(..) {
+        for (id, meaning, reply) in self.switching.drain(..) {
             let answer = match &unwritten {
                 None => Ok(Value::Null),
-                Some(why) => Err(error(
-                    "failed",
-                    format!(
-                        "the switch holds only until this daemon ends: {why}; make room and repeat the command"
-                    ),
-                )),
+                Some(why) => {
+                    Err(error("failed", format!("{meaning}: {why}; make room and repeat the command")))
+                }
             };
             send(reply, id, answer);
         }
@@ -174,23 +181,6 @@ impl World {
             &Beside { policy, last_decision, mail, problems: &problems, services },
         )
     }
-}
-
-/// Code and state of each service.
-fn services(states: &Value) -> Value {
-    let states = states.as_object().into_iter().flatten();
-    let short = states.map(|(name, state)| {
-        let message = &state["msg"];
-        let code = message["payload"].get("code").cloned().unwrap_or(json!(0));
-        let short = json!({
-            "state": message["state"],
-            "code": code,
-            "description": message["description"],
-            "time": message["time"],
-        });
-        (name.clone(), short)
-    });
-    Value::Object(short.collect())
 }
 
 /// `api v1 config --include`: the wanted sections, or all of them.
@@ -260,7 +250,7 @@ fn look(world: &World, core: &Watchdog, now: Now, request: &Request, reply: Repl
     });
 }
 
-fn error(kind: &str, message: impl Into<String>) -> ResponseError {
+pub(super) fn error(kind: &str, message: impl Into<String>) -> ResponseError {
     ResponseError { kind: kind.to_owned(), message: message.into() }
 }
 

@@ -1,8 +1,10 @@
-//! The other site: signed heartbeat messages.
+//! The other site: signed heartbeat messages, commands over SSH.
 
 pub mod inbox;
 pub mod link;
+pub mod remote;
 pub mod replay;
+pub mod shell;
 pub mod wire;
 
 use std::io;

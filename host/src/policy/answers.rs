@@ -227,16 +227,24 @@ pub fn pick(all: &Value, wanted: &[String]) -> Result<Value, HostError> {
     }
     let mut picked = Map::new();
     for name in wanted {
-        let Some(known) = sections::canonical_name(name) else {
-            let hint = nearest(name, sections::NAMES).map(|near| format!("; did you mean \"{near}\"?"));
-            let hint = hint.unwrap_or_else(|| format!("; there are {}", sections::NAMES.join(", ")));
-            return Err(HostError::BadRequest(format!("there is no section \"{name}\"{hint}")));
-        };
+        let known = section_name(name)?;
         if let Some(section) = all.get(known) {
             picked.insert(known.to_owned(), section.clone());
         }
     }
     Ok(Value::Object(picked))
+}
+
+/// The section that a policy means by a name.
+///
+/// # Errors
+/// When it is no section's.
+pub fn section_name(name: &str) -> Result<&'static str, HostError> {
+    sections::canonical_name(name).ok_or_else(|| {
+        let hint = nearest(name, sections::NAMES).map(|near| format!("; did you mean \"{near}\"?"));
+        let hint = hint.unwrap_or_else(|| format!("; there are {}", sections::NAMES.join(", ")));
+        HostError::BadRequest(format!("there is no section \"{name}\"{hint}"))
+    })
 }
 
 fn read<T: DeserializeOwned>(name: &str, request: &Value) -> Result<T, HostError> {

@@ -160,10 +160,10 @@ pub struct Failure {
     /// What happened, in a sentence, with the call chain for Lua.
     pub message: String,
     /// Line in the policy's source, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub line: Option<u32>,
     /// What the operator may do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub hint: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use dr_watchdog_sdk::{Context, HostError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{Engine, Failure};
 
@@ -63,8 +64,8 @@ pub struct Load {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer<'a> {
-    /// What was asked for.
-    Value(Cow<'a, Value>),
+    /// What was asked for, as text: the worker hands it on as it came, or reads it straight into Lua.
+    Value(Cow<'a, RawValue>),
     /// Why there is none.
     Error {
         /// [`HostError::kind`].
@@ -77,8 +78,9 @@ pub enum Answer<'a> {
 impl<'a> Answer<'a> {
     /// The answer as it crosses.
     pub fn of(answer: &'a Result<Value, HostError>) -> Self {
-        match answer {
-            Ok(value) => Self::Value(Cow::Borrowed(value)),
+        match answer.as_ref().map(serde_json::value::to_raw_value) {
+            Ok(Ok(text)) => Self::Value(Cow::Owned(text)),
+            Ok(Err(error)) => Self::Error { kind: "failed".into(), message: error.to_string().into() },
             Err(error) => Self::Error { kind: error.kind().into(), message: error.message().into() },
         }
     }
@@ -87,9 +89,9 @@ impl<'a> Answer<'a> {
     ///
     /// # Errors
     /// The error that crossed.
-    pub fn into_result(self) -> Result<Value, HostError> {
+    pub fn into_result(self) -> Result<String, HostError> {
         match self {
-            Self::Value(value) => Ok(value.into_owned()),
+            Self::Value(value) => Ok(Box::<str>::from(value.into_owned()).into()),
             Self::Error { kind, message } => Err(HostError::from_kind(&kind, message)),
         }
     }

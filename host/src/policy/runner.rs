@@ -59,14 +59,12 @@ pub struct Status {
     /// Its name.
     pub name: String,
     /// Its version, if it says one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Whether it runs.
     pub state: State,
     /// Starts of its worker after the first.
     pub restarts: u64,
     /// Why its last evaluation failed, if it did.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,
 }
 

@@ -1,6 +1,7 @@
 //! The host as a guest in the worker sees it: frames to the watchdog, answered one at a time.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use dr_watchdog_sdk::host::method;
 use dr_watchdog_sdk::{Context, Host, HostError, Level};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Canceller;
 use crate::frames::{self, FrameError};
-use crate::policy::answers::pick;
+use crate::policy::answers::section_name;
 use crate::policy::protocol::{FromWorker, ToWorker};
 
 /// Room for one read: a question of ordinary size in one system call.
@@ -118,18 +121,30 @@ impl<'a> Asked<'a> {
         self.broken.get()
     }
 
-    fn config(&self, request: &Value) -> Result<Value, HostError> {
-        let all = serde_json::from_slice(&self.sections)
-            .map_err(|error| HostError::Failed(format!("the sections are not understood: {error}")))?;
+    /// The named sections as text, cut out of the text that came; all of them where none is named.
+    fn config(&self, request: &Value) -> Result<String, HostError> {
+        let unreadable = |error: &dyn std::error::Error| {
+            HostError::Failed(format!("the sections are not understood: {error}"))
+        };
+        let all = str::from_utf8(&self.sections).map_err(|error| unreadable(&error))?;
         let wanted = match request.get("sections") {
             None => Vec::new(),
-            Some(wanted) => serde_json::from_value::<Vec<String>>(wanted.clone())
+            Some(wanted) => Vec::<String>::deserialize(wanted)
                 .map_err(|error| HostError::BadRequest(format!("config: sections: {error}")))?,
         };
-        if wanted.is_empty() { Ok(all) } else { pick(&all, &wanted) }
+        if wanted.is_empty() {
+            return Ok(all.to_owned());
+        }
+        let all: BTreeMap<&str, &RawValue> = serde_json::from_str(all).map_err(|error| unreadable(&error))?;
+        let mut picked = BTreeMap::new();
+        for name in &wanted {
+            let known = section_name(name)?;
+            picked.extend(all.get(known).map(|section| (known, *section)));
+        }
+        serde_json::to_string(&picked).map_err(|error| unreadable(&error))
     }
 
-    fn ask(&self, name: &str, request: &Value) -> Result<Value, HostError> {
+    fn ask(&self, name: &str, request: &Value) -> Result<String, HostError> {
         if self.is_cancelled() {
             return Err(HostError::Cancelled);
         }
@@ -151,10 +166,15 @@ impl<'a> Asked<'a> {
 
 impl Host for Asked<'_> {
     fn call(&self, name: &str, request: &Value) -> Result<Value, HostError> {
+        serde_json::from_str(&self.call_text(name, request)?)
+            .map_err(|error| HostError::Failed(format!("{name}: the answer is not understood: {error}")))
+    }
+
+    fn call_text(&self, name: &str, request: &Value) -> Result<String, HostError> {
         match name {
             method::CONFIG => self.config(request),
-            method::NOW => Ok(json!(self.now)),
-            method::REMAINING_MS => Ok(json!(self.remaining_ms())),
+            method::NOW => Ok(json!(self.now).to_string()),
+            method::REMAINING_MS => Ok(self.remaining_ms().to_string()),
             _ => self.ask(name, request),
         }
     }

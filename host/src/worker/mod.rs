@@ -33,6 +33,9 @@ pub trait Guest {
     /// Any [`Failure`].
     fn evaluate(&mut self, context: &Context, host: &dyn Host) -> Result<Value, Failure>;
 
+    /// Makes ready what the next question needs, while nobody waits for an answer.
+    fn rest(&mut self) {}
+
     /// What makes a running `evaluate` return early, if the policy can; called from another thread.
     fn canceller(&self) -> Option<Canceller> {
         None

@@ -96,6 +96,7 @@ fn work(mut inside: Inside) -> Result<(), WorkerError> {
     };
     let missing = inside.missing.clone();
     connection.send(&FromWorker::Hello { protocol: VERSION, describe: guest.describe(), missing })?;
+    guest.rest();
     loop {
         let ToWorker::Ask { id, context } = connection.receive()? else { return Err(WorkerError::OutOfTurn) };
         let sections = connection.receive_bytes()?;
@@ -113,6 +114,7 @@ fn work(mut inside: Inside) -> Result<(), WorkerError> {
             }
             sent => sent?,
         }
+        guest.rest();
     }
 }
 

@@ -278,6 +278,11 @@ struct NativeHost {
 
 impl Host for NativeHost {
     fn call(&self, method: &str, request: &Value) -> Result<Value, HostError> {
+        serde_json::from_str(&self.call_text(method, request)?)
+            .map_err(|error| HostError::Failed(format!("the host's answer is no JSON: {error}")))
+    }
+
+    fn call_text(&self, method: &str, request: &Value) -> Result<String, HostError> {
         let unsupported = || HostError::Unsupported("this host offers no calls".to_owned());
         let call = host().and_then(|host| host.call).ok_or_else(unsupported)?;
         let request = request.to_string();
@@ -321,10 +326,10 @@ struct Answer {
 }
 
 impl Answer {
-    fn into_result(self, status: i32) -> Result<Value, HostError> {
+    fn into_result(self, status: i32) -> Result<String, HostError> {
         if status == status::OK {
-            return serde_json::from_slice(&self.result)
-                .map_err(|error| HostError::Failed(format!("the host's answer is no JSON: {error}")));
+            return String::from_utf8(self.result)
+                .map_err(|error| HostError::Failed(format!("the host's answer is no UTF-8: {error}")));
         }
         let error: Value = serde_json::from_slice(&self.error).unwrap_or_default();
         let message = error["message"].as_str().unwrap_or("the host gave no reason").to_owned();

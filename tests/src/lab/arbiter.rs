@@ -58,6 +58,23 @@ impl Arbiter {
     /// Starts one and waits until it greets. Dead clients stay listed for half a minute, as on a real device: the
     /// watchdog must judge them by their age.
     pub fn start(namespace: &Namespace, scratch: &Scratch, keys: &Keys) -> Self {
+        Self::start_with(namespace, scratch, keys, "")
+    }
+
+    /// The `sshd` of a site: what logs in finds the program under test, and the site's files.
+    pub fn start_at_site(namespace: &Namespace, scratch: &Scratch, keys: &Keys, root: &Path) -> Self {
+        let folder = scratch.join("programs");
+        std::fs::create_dir_all(&folder).unwrap();
+        let link = folder.join("dr-watchdog");
+        if !link.exists() {
+            std::os::unix::fs::symlink(program::twin(), &link).unwrap();
+        }
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.display());
+        let environment = format!("SetEnv PATH={path} DR_WATCHDOG_ROOT={} LC_ALL=C.UTF-8\n", root.display());
+        Self::start_with(namespace, scratch, keys, &environment)
+    }
+
+    fn start_with(namespace: &Namespace, scratch: &Scratch, keys: &Keys, more: &str) -> Self {
         let public = std::fs::read_to_string(keys.client.with_extension("pub")).unwrap();
         let authorized = scratch.write(format!("{}.keys", namespace.name()), public);
         let config = scratch.write(
@@ -66,7 +83,7 @@ impl Arbiter {
                 "Port 22\nHostKey {}\nAuthorizedKeysFile {}\nPermitRootLogin yes\nPasswordAuthentication no\n\
                  KbdInteractiveAuthentication no\nStrictModes no\nUsePAM no\nUseDNS no\nPidFile none\n\
                  ClientAliveInterval 5\nClientAliveCountMax 3\nMaxStartups 100\nMaxSessions 100\nPrintMotd no\n\
-                 PrintLastLog no\n",
+                 PrintLastLog no\n{more}",
                 keys.host.display(),
                 authorized.display(),
             ),

@@ -66,6 +66,14 @@ impl Daemon {
     pub fn launch(&mut self) {
         assert!(self.child.is_none(), "site {} runs already", self.site);
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        let mut command = self.command(&["run"]);
+        command.env("RUST_BACKTRACE", "1");
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// A command of the program at this site.
+    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
         let twin = program::twin();
         let mut command = match &self.namespace {
             Some(name) => {
@@ -75,10 +83,13 @@ impl Daemon {
             }
             None => program::clean(&twin),
         };
-        command.arg("--root").arg(&self.root).arg("run");
-        command.env("RUST_BACKTRACE", "1");
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
-        self.child = Some(command.spawn().unwrap());
+        command.arg("--root").arg(&self.root).args(arguments);
+        command
+    }
+
+    /// Runs a command of the program at this site to its end.
+    pub fn run(&self, arguments: &[&str]) -> program::Run {
+        program::run(&mut self.command(arguments))
     }
 
     /// Starts it and waits until it answers.

@@ -24,6 +24,8 @@ pub struct Pair {
     /// The site that begins as the standby.
     pub b: Daemon,
     _arbiters: Vec<Arbiter>,
+    /// The sites' own `sshd`; ending one makes its site deaf to commands.
+    pub doors: [Option<Arbiter>; 2],
     /// The wires.
     pub network: Network,
     /// Who served when.
@@ -47,6 +49,10 @@ impl Pair {
             .into_iter()
             .map(|node| Arbiter::start(network.namespace(node), &scratch, &keys))
             .collect();
+        let door = |node: Node, name: &str| {
+            Some(Arbiter::start_at_site(network.namespace(node), &scratch, &keys, &scratch.join(name)))
+        };
+        let doors = [door(Node::A, "a"), door(Node::B, "b")];
         let mut site = |node: Node, name: &str, index: u8, role: &str, peer: (&str, Node)| {
             let mut recipe = Recipe::new(name, index, role, node.address(), (peer.0, peer.1.address()));
             recipe.arbiters = network.arbiters().into_iter().map(Node::address).collect();
@@ -54,12 +60,14 @@ impl Pair {
             recipe.host_key = Some(keys.fingerprint.clone());
             recipe.be_active = vec![("serve".to_owned(), ledger.command(name, "serve"), true)];
             recipe.be_standby = vec![("stop".to_owned(), ledger.command(name, "stop"), true)];
+            recipe.peer_more =
+                format!("identity = \"{}\"\nhostKey = \"{}\"\n", keys.client.display(), keys.fingerprint);
             vary(node, &mut recipe);
             Daemon::new(name, &scratch.join(name), Some(network.namespace(node)), &recipe.to_toml())
         };
         let a = site(Node::A, "a", 0, "active", ("b", Node::B));
         let b = site(Node::B, "b", 1, "standby", ("a", Node::A));
-        Self { a, b, _arbiters: running, network, ledger, scratch, _turn: turn }
+        Self { a, b, _arbiters: running, doors, network, ledger, scratch, _turn: turn }
     }
 
     /// A pair that has settled: A serves, B stands by, they hear each other, and A manages every arbiter.

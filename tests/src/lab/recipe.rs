@@ -39,6 +39,8 @@ pub struct Recipe {
     pub be_active: Vec<(String, String, bool)>,
     /// Steps as `(name, command in TOML, idempotent)`.
     pub be_standby: Vec<(String, String, bool)>,
+    /// Lines of `[peer]`, as they are.
+    pub peer_more: String,
     /// Lines that are appended as they are.
     pub more: String,
 }
@@ -61,6 +63,7 @@ impl Recipe {
             wait_duration: "8h".to_owned(),
             be_active: Vec::new(),
             be_standby: Vec::new(),
+            peer_more: String::new(),
             more: String::new(),
         }
     }
@@ -68,7 +71,16 @@ impl Recipe {
     /// The configuration file.
     pub fn to_toml(&self) -> String {
         let Self {
-            name, index, initial_role, address, peer_name, peer_vip, peer_nodes, wait_duration, ..
+            name,
+            index,
+            initial_role,
+            address,
+            peer_name,
+            peer_vip,
+            peer_nodes,
+            peer_more,
+            wait_duration,
+            ..
         } = self;
         let policy = match &self.policy {
             Some(path) => format!("isCustom = true\nscript = \"{}\"\n", path.display()),
@@ -77,7 +89,7 @@ impl Recipe {
         let mut text = format!(
             "mode = \"enforce\"\n\n[site]\nname = \"{name}\"\nindex = {index}\ninitialRole = \"{initial_role}\"\n\
              sourceAddress = \"{address}\"\n\n[peer]\nname = \"{peer_name}\"\nheartbeatPort = 7805\n\
-             heartbeatKey = \"not-a-secret-only-a-key-of-a-test\"\n\n[core]\npeerVip = \"{peer_vip}\"\n\
+             heartbeatKey = \"not-a-secret-only-a-key-of-a-test\"\n{peer_more}\n[core]\npeerVip = \"{peer_vip}\"\n\
              peerLoadBalancerNodes = \"{peer_nodes}\"\n\n\
              [watchdog.heartbeat]\ninterval = \"1s\"\ntimeout = \"200ms\"\nretries = 2\n\n\
              [exclusion]\nmode = \"verdict\"\nkeepAlive = \"300ms\"\nlook = \"500ms\"\nlookTimeout = \"1s\"\n\

@@ -88,6 +88,12 @@ pub enum Command {
     Resume,
     /// `reset`.
     Reset,
+    /// `stop`: the watchdog ends, the services go on. The other site must have given its word.
+    Stop,
+    /// `stop` at the other site: from now on no promotion before that one is heard again.
+    Promise,
+    /// `exclusion peer-is-off`: an operator vouches that the other site neither serves nor takes over.
+    PeerIsOff,
 }
 
 /// The guard as the daemon finds it when it starts.

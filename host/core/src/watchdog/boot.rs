@@ -9,7 +9,7 @@ use super::{Asking, Watchdog};
 use crate::arbiters::View;
 use crate::automatic::Automatic;
 use crate::durable::{Durable, DurablePlan, Found, Purpose};
-use crate::effect::{PlanKind, Trigger};
+use crate::effect::{Effect, PlanKind, Trigger};
 use crate::exclusion::fact::GuardFound;
 use crate::exclusion::state::State;
 use crate::heartbeat::Rounds;
@@ -108,7 +108,14 @@ impl Watchdog {
                 // What is only observed was never ours to stop.
                 self.phase = Phase::Active;
             }
+            None if self.durable.role == Role::Active && self.durable.standing.is_stopped && is_same_boot => {
+                self.change(Cause::FoundStopped);
+                self.durable.standing.is_stopped = false;
+                self.effects.push_back(Effect::HoldArbiters);
+                self.persist(AfterWrite::Nothing);
+            }
             None if self.durable.role == Role::Active => {
+                self.durable.standing.is_stopped = false;
                 self.change(Cause::FoundActive);
                 self.doubt_data(now);
                 self.begin_plan(PlanKind::BeStandby, Purpose::Failover);

@@ -3,7 +3,7 @@
 use dr_watchdog_sdk::sections::{LastFailover, Role};
 
 use super::Watchdog;
-use crate::durable::{DurablePlan, Purpose};
+use crate::durable::{DurablePlan, Purpose, Standing};
 use crate::effect::{Effect, PlanKind, Trigger};
 use crate::exclusion::state::Joining;
 use crate::settings::{Mode, OnFailure, Step};
@@ -71,6 +71,7 @@ impl Watchdog {
     pub(super) fn begin_promotion(&mut self, purpose: Purpose) {
         self.durable.epoch = self.durable.next_epoch(self.settings.site_index);
         self.durable.role = Role::Active;
+        self.durable.standing = Standing::default();
         self.clear_waits();
         self.begin_plan(PlanKind::BeActive, purpose);
     }

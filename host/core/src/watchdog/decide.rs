@@ -196,6 +196,7 @@ impl Watchdog {
                 self.fresh_peer(now).filter(|_| self.lease.is_none()).map(|peer| peer.epoch),
             ),
             is_grace_over: until.is_some_and(|until| until <= now.wall),
+            standing: self.durable.standing,
             blocked_for: self.blocked_until.map(|until| until.since(now.mono)).filter(|left| !left.is_zero()),
         })
     }

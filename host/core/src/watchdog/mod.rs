@@ -8,6 +8,7 @@ mod boot;
 mod change;
 mod decide;
 mod exclusion;
+mod operator;
 mod peer;
 mod status;
 #[cfg(test)]

@@ -77,6 +77,7 @@ impl Watchdog {
         let series = self.peer_standby.map_or(now.mono, |(first, _)| first);
         self.peer_standby = (beat.phase == Phase::Standby).then_some((series, now.mono));
         self.peer = Some(beat);
+        self.peer_spoke(peer_claims);
         if self.boot_until.is_some() {
             self.boot_ended();
         }

@@ -6,6 +6,7 @@ use dr_watchdog_sdk::{Situation, Utc};
 use super::Watchdog;
 use crate::automatic::Automatic;
 use crate::durable::Durable;
+use crate::effect::PlanKind;
 use crate::event::Beat;
 use crate::evidence::Evidence;
 use crate::heartbeat::Reach;
@@ -80,6 +81,12 @@ impl Watchdog {
     /// The switches of automatic failover.
     pub const fn automatic(&self) -> &Automatic {
         &self.automatic
+    }
+
+    /// The plan that runs: which, which step, how many.
+    pub fn running_plan(&self) -> Option<(PlanKind, usize, usize)> {
+        let plan = self.plan.as_ref()?;
+        Some((plan.kind, plan.step, self.steps(plan.kind).len()))
     }
 
     /// What was last seen at the arbiters.

@@ -79,6 +79,17 @@ pub trait Connection: Send + Sync + std::fmt::Debug {
     /// Runs a command to its end.
     fn exec<'a>(&'a self, command: &'a str, deadline: Instant) -> Boxed<'a, Result<ExecOutput, SshError>>;
 
+    /// Runs a command with this standard input to its end.
+    fn feed<'a>(
+        &'a self,
+        command: &'a str,
+        input: &'a [u8],
+        deadline: Instant,
+    ) -> Boxed<'a, Result<ExecOutput, SshError>> {
+        let _ = (command, input, deadline);
+        Box::pin(async { Err(SshError::Exec("this way of SSH gives commands no input".to_owned())) })
+    }
+
     /// Awaits the server's answer to a keepalive; how long it took.
     fn keep_alive(&self, deadline: Instant) -> Boxed<'_, Result<Duration, SshError>>;
 

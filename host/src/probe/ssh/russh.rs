@@ -241,7 +241,7 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    async fn run(&self, command: &str) -> Result<ExecOutput, SshError> {
+    async fn run(&self, command: &str, input: Option<&[u8]>) -> Result<ExecOutput, SshError> {
         let mut channel = self.handle.channel_open_session().await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(why) => {
                 SshError::Exec(format!("the server opens no channel ({why:?})"))
@@ -249,6 +249,10 @@ impl Session {
             _ => self.end.broken(),
         })?;
         channel.exec(true, command).await.map_err(|_| self.end.broken())?;
+        if let Some(input) = input {
+            channel.data_bytes(input.to_vec()).await.map_err(|_| self.end.broken())?;
+            channel.eof().await.map_err(|_| self.end.broken())?;
+        }
         self.collect(&mut channel).await
     }
 
@@ -310,7 +314,16 @@ impl Connection for Session {
     }
 
     fn exec<'a>(&'a self, command: &'a str, deadline: Instant) -> Boxed<'a, Result<ExecOutput, SshError>> {
-        Box::pin(within(deadline, Step::Exec, self.run(command)))
+        Box::pin(within(deadline, Step::Exec, self.run(command, None)))
+    }
+
+    fn feed<'a>(
+        &'a self,
+        command: &'a str,
+        input: &'a [u8],
+        deadline: Instant,
+    ) -> Boxed<'a, Result<ExecOutput, SshError>> {
+        Box::pin(within(deadline, Step::Exec, self.run(command, Some(input))))
     }
 
     fn keep_alive(&self, deadline: Instant) -> Boxed<'_, Result<Duration, SshError>> {

@@ -8,7 +8,7 @@ use mlua::{Lua, Scope, Table, Variadic};
 use serde_json::{Map, Value, json};
 
 use super::config::Node;
-use super::{convert, failure, verdict};
+use super::{convert, failure, text, verdict};
 
 /// Everything in `dr`.
 const NAMES: [&str; 13] = [
@@ -79,7 +79,7 @@ fn network<'scope, 'env: 'scope>(
     dr: &Table,
 ) -> mlua::Result<()> {
     let ask = move |lua: &Lua, name: &str, request: &Value| {
-        convert::to_lua(lua, &host.call(name, request).map_err(failure::host)?)
+        text::read(lua, &host.call_text(name, request).map_err(failure::host)?)
     };
     let arbiters = lua.create_table_with_capacity(0, ARBITERS.len())?;
     arbiters.raw_set(
@@ -138,7 +138,7 @@ fn state<'scope, 'env: 'scope>(
 ) -> mlua::Result<Table> {
     let state = lua.create_table_with_capacity(0, STATE.len())?;
     let get = scope.create_function(move |lua, ()| {
-        convert::to_lua(lua, &host.call(method::STATE_GET, &json!({})).map_err(failure::host)?)
+        text::read(lua, &host.call_text(method::STATE_GET, &json!({})).map_err(failure::host)?)
     })?;
     state.raw_set("get", get)?;
     let put = scope.create_function(move |_, value: mlua::Value| {

@@ -20,6 +20,7 @@ mod failure;
 mod host;
 mod sandbox;
 mod shape;
+mod text;
 mod verdict;
 
 use budget::Budget;
@@ -43,6 +44,14 @@ pub struct LuaGuest {
     limits: Limits,
     version: Option<String>,
     cancelled: Arc<AtomicBool>,
+    /// A fresh state for the next question, made while nobody waited.
+    ready: Option<Ready>,
+}
+
+/// A fresh state with the chunk in it, which has not run.
+struct Ready {
+    lua: Lua,
+    chunk: Function,
 }
 
 impl fmt::Debug for LuaGuest {
@@ -64,6 +73,7 @@ impl LuaGuest {
             limits,
             version: None,
             cancelled: Arc::new(AtomicBool::new(false)),
+            ready: None,
         };
         guest.compiled = guest.compile(source)?;
         let context = Context {
@@ -84,7 +94,8 @@ impl LuaGuest {
 
     fn compile(&self, source: &str) -> Result<Vec<u8>, Failure> {
         let explain = Explain::new(&self.name);
-        let lua = sandbox::open(self.limits.memory_bytes).map_err(|error| explain.failure(&error))?;
+        let lua = sandbox::open().map_err(|error| explain.failure(&error))?;
+        lua.set_memory_limit(self.limits.memory_bytes).map_err(|error| explain.failure(&error))?;
         // The first line may name an interpreter, as in any script; the line numbers stay.
         let source = if source.starts_with('#') { format!("--{source}") } else { source.to_owned() };
         let chunk = lua.load(source).set_name(format!("@{}", self.name)).set_mode(ChunkMode::Text);
@@ -92,22 +103,29 @@ impl LuaGuest {
         Ok(function.dump(false))
     }
 
-    /// Opens a fresh state, runs the chunk, and hands over what it returned.
+    /// A fresh state, in which nothing of the policy has run. Its memory limit is set when the policy runs.
+    fn open(&self) -> mlua::Result<Ready> {
+        let lua = sandbox::open()?;
+        let chunk = lua.load(self.compiled.as_slice()).set_mode(ChunkMode::Binary).into_function()?;
+        Ok(Ready { lua, chunk })
+    }
+
+    /// Runs the chunk in a fresh state, and hands over what it returned.
     fn run<R>(
-        &self,
+        &mut self,
         context: &Context,
         host: &dyn Host,
         with: impl FnOnce(&Lua, Table) -> mlua::Result<R>,
     ) -> Result<R, Failure> {
         let budget = Budget::new(Duration::from_millis(host.remaining_ms()), &self.cancelled);
         let explain = Explain::new(&self.name);
-        let ran = sandbox::open(self.limits.memory_bytes).and_then(|lua| {
+        let ready = self.ready.take().map_or_else(|| self.open(), Ok);
+        let ran = ready.and_then(|Ready { lua, chunk }| {
             budget.install(&lua)?;
             sandbox::seed(&lua, context.now.unix_ms())?;
             lua.scope(|scope| {
                 host::install(&lua, scope, host, context, &self.config)?;
-                let chunk: Function =
-                    lua.load(self.compiled.as_slice()).set_mode(ChunkMode::Binary).into_function()?;
+                lua.set_memory_limit(self.limits.memory_bytes)?;
                 let policy: mlua::Value = chunk.call(())?;
                 let mlua::Value::Table(policy) = policy else {
                     let found = policy.type_name();
@@ -133,6 +151,11 @@ impl Guest for LuaGuest {
             let verdict: mlua::Value = entry(&policy)?.call(host::context_table(lua, context)?)?;
             convert::from_lua(&verdict)
         })
+    }
+
+    fn rest(&mut self) {
+        // What fails here fails again at the next question, which then says why.
+        self.ready = self.open().ok();
     }
 
     fn canceller(&self) -> Option<Canceller> {

@@ -5,11 +5,10 @@ use mlua::{Lua, LuaOptions, StdLib, Table};
 /// Functions of the base library that a policy does not get: they run other code, or meddle with memory.
 const WITHOUT: [&str; 6] = ["load", "loadfile", "dofile", "require", "collectgarbage", "warn"];
 
-/// A fresh state.
-pub(super) fn open(memory_bytes: usize) -> mlua::Result<Lua> {
+/// A fresh state, without a memory limit: what the host itself puts into it is small.
+pub(super) fn open() -> mlua::Result<Lua> {
     let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
     let lua = Lua::new_with(libraries, LuaOptions::default())?;
-    lua.set_memory_limit(memory_bytes)?;
     let globals = lua.globals();
     for name in WITHOUT {
         globals.raw_set(name, mlua::Nil)?;

@@ -181,19 +181,19 @@ unsafe extern "C" fn is_cancelled(ctx: *mut Ctx) -> i32 {
 unsafe extern "C" fn call(ctx: *mut Ctx, method: Bytes, request_json: Bytes, sink: *const Sink) -> i32 {
     // SAFETY: the plugin's bytes are readable until this call returns.
     let (method, request) = unsafe { (method.as_slice(), request_json.as_slice()) };
-    let (status, kind, value) = match answer(ctx, method, request) {
-        Ok(value) => (status::OK, kind::RESULT, value),
+    let (status, kind, text) = match answer(ctx, method, request) {
+        Ok(text) => (status::OK, kind::RESULT, text),
         Err(error) => {
             let object = json!({ "code": error.kind(), "message": error.message() });
-            (status_of(&error), kind::ERROR, object)
+            (status_of(&error), kind::ERROR, object.to_string())
         }
     };
     // SAFETY: the sink is the plugin's own and lives until this call returns.
-    let taken = unsafe { push(sink, kind, &value) };
+    let taken = unsafe { push(sink, kind, &text) };
     if taken == status::OK { status } else { taken }
 }
 
-fn answer(ctx: *mut Ctx, method: &[u8], request: &[u8]) -> Result<Value, HostError> {
+fn answer(ctx: *mut Ctx, method: &[u8], request: &[u8]) -> Result<String, HostError> {
     let wrong = |text: String| HostError::BadRequest(text);
     let evaluation = Evaluation::of(ctx).ok_or(HostError::Cancelled)?;
     let method = std::str::from_utf8(method).map_err(|_| wrong("the method is no UTF-8".to_owned()))?;
@@ -207,7 +207,7 @@ fn answer(ctx: *mut Ctx, method: &[u8], request: &[u8]) -> Result<Value, HostErr
         if evaluation.is_cancelled.load(Ordering::Acquire) || host.is_cancelled() {
             return Err(HostError::Cancelled);
         }
-        host.call(method, &request)
+        host.call_text(method, &request)
     });
     answered.unwrap_or_else(|| {
         Err(wrong(format!("{method} was called from another thread than the one that evaluates")))
@@ -226,7 +226,7 @@ const fn status_of(error: &HostError) -> i32 {
 
 /// # Safety
 /// The sink must be null or begin with its size, and live until this returns.
-unsafe fn push(sink: *const Sink, kind: i32, value: &Value) -> i32 {
+unsafe fn push(sink: *const Sink, kind: i32, text: &str) -> i32 {
     if sink.is_null() || !sink.is_aligned() {
         return status::BAD_ARGUMENT;
     }
@@ -238,7 +238,6 @@ unsafe fn push(sink: *const Sink, kind: i32, value: &Value) -> i32 {
     else {
         return status::BAD_ARGUMENT;
     };
-    let text = value.to_string();
     // SAFETY: the plugin's own callback with its own owner; the text lives until the call returns.
     unsafe { on_bytes(sink.owner, kind, Bytes::of(text.as_bytes())) }
 }

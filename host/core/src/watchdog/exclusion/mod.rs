@@ -28,6 +28,9 @@ impl Watchdog {
     /// Takes what only happens under `lease`.
     pub(super) fn exclusion_fact(&mut self, now: Now, fact: Fact) {
         if self.lease.is_none() {
+            if let Fact::Operator(command) = fact {
+                self.command(now, command);
+            }
             return;
         }
         match fact {
@@ -66,6 +69,7 @@ impl Watchdog {
             Command::Release { span } => self.ask_release(now, span),
             Command::Resume => self.resume_duty(now),
             Command::Reset => self.reset(),
+            Command::Stop | Command::Promise | Command::PeerIsOff => self.command(now, command),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod boot;
 mod gates;
+mod operator;
 mod rows;
 mod situations;
 

@@ -178,6 +178,7 @@ fn every_row_is_hit() {
         demotion_stuck(),
         Site::active(),
         restarted(Role::Active, None, "boot-1"),
+        super::operator::restarted_after_stop("boot-1"),
         restarted(Role::Active, Some((PlanKind::BeActive, 1, "two")), "boot-1"),
         restarted(Role::Active, Some((PlanKind::BeActive, 1, "two")), "boot-0"),
         restarted(Role::Active, Some((PlanKind::BeStandby, 0, "undo two")), "boot-0"),

@@ -1,0 +1,142 @@
+//! What `health` says while no daemon runs, from what the last one stored.
+
+use std::time::UNIX_EPOCH;
+
+use dr_watchdog_core::durable::{Durable, Found};
+use dr_watchdog_sdk::Utc;
+use serde_json::{Map, Value, json};
+
+use crate::config::{self, Config};
+use crate::daemon::health::{exclusion, services};
+use crate::daemon::now;
+use crate::daemon::state_file::StateFile;
+use crate::paths::Paths;
+use crate::policy::engine_of;
+
+/// The default policy, as its plugin names itself.
+const DEFAULT_POLICY: &str = "arbitration";
+
+/// The same objects as of a running daemon. Whatever only a running one knows is null; what was stored is shown with
+/// the instant it is from. Nobody watches, and that is critical whatever else holds.
+pub(super) fn health(paths: &Paths) -> Value {
+    let mut problems = Vec::new();
+    let mut problem = |message: String, remedy: &str| {
+        problems.push(json!({"code": 1, "message": message, "remedy": remedy}));
+    };
+    let as_of = stored_at(paths);
+    let since = as_of.map_or_else(
+        || "none has stored anything here".to_owned(),
+        |at| format!("what is shown is what the last one stored at {at}"),
+    );
+    problem(
+        format!(
+            "no daemon runs on this root ({} does not answer): nobody watches; {since}",
+            paths.socket.display()
+        ),
+        "start it with `dr-watchdog run`",
+    );
+    let config = config::load(paths).map(|(config, _)| config);
+    let config = config.inspect_err(|errors| {
+        problem(errors.to_string(), "correct the configuration; `config check` lists every error");
+    });
+    let stored = match StateFile::new(paths.state_file.clone()).read() {
+        Found::Good(durable) => Some(durable),
+        Found::Absent => None,
+        Found::Bad(why) => {
+            let message = format!("the stored state cannot be used: {why}");
+            problem(message, "the site will boot as standby; nothing is guessed");
+            None
+        }
+    };
+    let states = states(paths);
+    let (config, stored) = (config.as_ref().ok(), stored.as_deref());
+    json!({
+        "status": "critical",
+        "time": now().wall,
+        "version": env!("CARGO_PKG_VERSION"),
+        "daemon": {"up": false, "pid": null, "asOf": as_of},
+        "site": config.map(|config| &config.site.name),
+        "role": stored.map(|stored| stored.role),
+        "phase": null,
+        "booting": null,
+        "serving": null,
+        "epoch": stored.map(|stored| stored.epoch),
+        "situation": null,
+        "waitTime": null,
+        "peer": {
+            "name": config.map(|config| &config.peer.name),
+            "reachable": null,
+            "localFailover": null,
+            "role": null,
+            "phase": null,
+            "epoch": null,
+            "lastHeard": null,
+            "configEqual": null,
+        },
+        "takeover": {"possible": false, "why": "no daemon runs here", "withinS": null},
+        "exclusion": config.map_or_else(unknown_exclusion, exclusion),
+        "automaticFailover": automatic_failover(stored, &states),
+        "arbiters": {
+            "total": config.map(|config| config.arbiters.len()),
+            "reachable": null,
+            "managed": null,
+            "held": null,
+        },
+        "policy": policy(config),
+        "mail": null,
+        "services": services(&states),
+        "lastDecision": null,
+        "problems": problems,
+    })
+}
+
+/// When something was stored last.
+fn stored_at(paths: &Paths) -> Option<Utc> {
+    let changed = |path| std::fs::metadata(path).and_then(|found| found.modified()).ok();
+    let newest = [&paths.state_file, &paths.states_file].into_iter().filter_map(changed).max()?;
+    let ms = newest.duration_since(UNIX_EPOCH).ok()?.as_millis();
+    i64::try_from(ms).ok().map(Utc::from_unix_ms)
+}
+
+/// What the services said last; `api v1 config` tells where that cannot be read.
+fn states(paths: &Paths) -> Value {
+    let text = std::fs::read_to_string(&paths.states_file).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_else(|_| Value::Object(Map::new()))
+}
+
+/// The operator's switch goes on over a stop; whether the other one stood open is only known of the past.
+fn automatic_failover(stored: Option<&Durable>, states: &Value) -> Value {
+    let off = stored.and_then(|stored| stored.operator_off.as_ref());
+    match off.filter(|off| off.until.is_none_or(|until| until > now().wall)) {
+        Some(off) => json!({"enabled": false, "until": off.until, "reason": off.reason, "by": off.by}),
+        None => {
+            let enabled = &states["heartbeat"]["service"]["automaticFailover"];
+            json!({"enabled": enabled, "until": null, "reason": null, "by": null})
+        }
+    }
+}
+
+fn unknown_exclusion() -> Value {
+    let keys = ["mode", "leaseS", "fenceS", "windowS", "waitS", "leaseLeftS", "guard", "promise"];
+    Value::Object(keys.into_iter().map(|key| (key.to_owned(), Value::Null)).collect())
+}
+
+fn policy(config: Option<&Config>) -> Value {
+    let (engine, name) = match config.map(|config| config.policy.custom.as_deref()) {
+        None => (None, None),
+        Some(None) => (Some(crate::policy::Engine::Native), Some(DEFAULT_POLICY.to_owned())),
+        Some(Some(path)) => {
+            (Some(engine_of(path)), path.file_name().map(|name| name.to_string_lossy().into_owned()))
+        }
+    };
+    json!({
+        "engine": engine,
+        "name": name,
+        "version": null,
+        "state": null,
+        "restarts": null,
+        "lastFailure": null,
+        "failure": null,
+        "hint": null,
+    })
+}

@@ -1,0 +1,8 @@
+//! Commands that concern both sites.
+
+pub(super) mod failover;
+pub(super) mod follow;
+pub(super) mod question;
+pub(super) mod site;
+pub(super) mod state;
+pub(super) mod swap;
