@@ -73,7 +73,9 @@ pub(super) fn health(paths: &Paths) -> Value {
             "lastHeard": null,
             "configEqual": null,
         },
-        "takeover": {"possible": false, "why": "no daemon runs here", "withinS": null},
+        "mode": null,
+        "observed": null,
+        "takeover": {"possible": false, "why": "no daemon runs here", "withinS": null, "stepsS": null},
         "exclusion": config.map_or_else(unknown_exclusion, exclusion),
         "automaticFailover": automatic_failover(stored, &states),
         "arbiters": {
@@ -83,6 +85,7 @@ pub(super) fn health(paths: &Paths) -> Value {
             "held": null,
         },
         "policy": policy(config),
+        "heartbeats": null,
         "mail": null,
         "services": services(&states),
         "lastDecision": null,

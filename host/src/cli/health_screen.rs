@@ -18,6 +18,7 @@ pub(super) fn lines(health: &Value, look: Look) -> Vec<String> {
         let as_of = health["daemon"]["asOf"].as_str().unwrap_or("an unknown time");
         row(&mut page, "last known", (Tone::Warning, format!("of {as_of}; nobody watches now")));
     }
+    row(&mut page, "mode", mode(health));
     row(&mut page, "automatic failover", automatic(&health["automaticFailover"]));
     row(&mut page, "exclusion", exclusion(&health["exclusion"]));
     if is_up {
@@ -130,6 +131,15 @@ fn takeover(takeover: &Value) -> Said {
     } else {
         (Tone::Warning, format!("not now: {} (else {within})", text(&takeover["why"])))
     }
+}
+
+/// The mode is only worth a row where it is not the usual one.
+fn mode(health: &Value) -> Said {
+    if health["mode"] != "observe" {
+        return (Tone::Plain, String::new());
+    }
+    let seen = health["observed"]["text"].as_str().unwrap_or("no takeover would have been yet");
+    (Tone::Warning, format!("observe, so no verdict changes a role; {seen}"))
 }
 
 fn automatic(automatic: &Value) -> Said {

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use dr_watchdog_core::effect::{Ask, Decision, Notice, PingTargets, PlanKind, Trigger};
+use dr_watchdog_core::gates::Gate;
 use dr_watchdog_core::{Effect, Event, Now, Watchdog};
 use dr_watchdog_sdk::Context;
+use dr_watchdog_sdk::verdict::Action;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,6 +19,7 @@ use super::mailing;
 use super::policy_desk::{Answered, Desk, Job};
 use super::state_file::StateFile;
 use super::steps::Steps;
+use super::watched::Watched;
 use super::{records, sections, settings};
 use crate::arbiters::Arbiters;
 use crate::config::{self, Config};
@@ -40,6 +43,7 @@ pub(super) struct World {
     pub(super) state_file: StateFile,
     pub(super) history: History,
     pub(super) notifier: Notifier,
+    pub(super) watched: Watched,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Questions whose decision is not yet in the history, with what was asked and answered.
     pub(super) open: BTreeMap<u64, records::Asked>,
@@ -70,6 +74,7 @@ impl World {
         notifier: Notifier,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
+        let watched = Watched::read(&paths.history_file);
         Self {
             paths,
             config,
@@ -81,6 +86,7 @@ impl World {
             state_file,
             history,
             notifier,
+            watched,
             events,
             open: BTreeMap::new(),
             last_decision: None,
@@ -102,7 +108,10 @@ impl World {
         match effect {
             Effect::PingPeer { ping, targets, timeout, tries } => {
                 let hosts = match targets {
-                    PingTargets::Vip => vec![self.config.core.peer_vip.clone()],
+                    PingTargets::Vip => {
+                        self.watched.pings_vip(ping);
+                        vec![self.config.core.peer_vip.clone()]
+                    }
                     PingTargets::Nodes => settings::peer_nodes(&self.config.core),
                 };
                 let (pinger, events) = (Arc::clone(&self.pinger), self.events.clone());
@@ -203,13 +212,17 @@ impl World {
         if let (Some(id), Some(last)) = (id, &mut self.last_decision) {
             last["id"] = json!(id);
         }
+        let would_have = decision.stopped.as_ref().is_some_and(|stop| stop.gate == Gate::Enforce);
+        if would_have && decision.verdict.action == Action::BeActive {
+            self.watched.observing.would_have_taken_over(now.wall, id, core.peer());
+        }
         mailing::decision(self, now, core, decision, id);
         if decision.failure.is_none() {
             self.problems.remove(&Trigger::PolicyFailed);
         }
     }
 
-    fn append(&mut self, record: serde_json::Map<String, Value>) -> Option<u64> {
+    pub(super) fn append(&mut self, record: serde_json::Map<String, Value>) -> Option<u64> {
         match self.history.append(record) {
             Ok(id) => Some(id),
             Err(error) => {
@@ -234,6 +247,7 @@ impl World {
             ("DR_WATCHDOG_PLAN".to_owned(), kind.word().to_owned()),
             ("DR_WATCHDOG_EPOCH".to_owned(), core.epoch().to_string()),
         ];
+        self.watched.runs_step(kind, &step.name);
         self.steps.start(plan, index, step, environment);
     }
 
@@ -264,6 +278,7 @@ impl World {
     /// Puts the states where `api v1 config` finds them when the daemon is down (reading A31).
     pub(super) fn show(&mut self, now: Now, core: &Watchdog) {
         let states = json!(sections::states(now, core));
+        self.watched.since.look(now.wall, &states);
         let timeless = records::without_times(&states);
         if timeless == self.shown {
             return;

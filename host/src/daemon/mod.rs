@@ -12,6 +12,7 @@ mod build;
 mod effects;
 mod live_network;
 mod mailing;
+mod observing;
 mod operator;
 mod peer_ping;
 mod policy_desk;
@@ -20,6 +21,9 @@ mod requests;
 mod run_loop;
 mod sections;
 mod settings;
+mod silence;
+mod since;
+mod watched;
 
 use std::fs;
 use std::io;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_watchdog_core::effect::Trigger;
+use dr_watchdog_core::effect::{PlanKind, Trigger};
 use dr_watchdog_core::transitions::Phase;
 use dr_watchdog_core::{Event, Now, Watchdog};
 use serde_json::{Map, Value, json};
@@ -172,14 +172,21 @@ impl World {
                 "they are sent when the server takes them; `notify test` tries it at once",
             ));
         }
-        let services = services(&json!(sections::states(now, core)));
+        let mut services = services(&json!(sections::states(now, core)));
+        self.watched.since.add_to(&mut services);
         let last_decision = self.last_decision.as_ref();
-        health(
-            now,
-            core,
-            &self.config,
-            &Beside { policy, last_decision, mail, problems: &problems, services },
-        )
+        let steps = self.config.role_change.be_active.iter().map(|step| step.name.as_str());
+        let beside = Beside {
+            policy,
+            last_decision,
+            mail,
+            steps_s: self.watched.steps_s(PlanKind::BeActive, &steps.collect::<Vec<_>>()),
+            heartbeats: self.watched.silences.report(&self.config.watchdog.heartbeat),
+            observed: self.watched.observing.last(),
+            problems: &problems,
+            services,
+        };
+        health(now, core, &self.config, &beside)
     }
 }
 

@@ -16,6 +16,7 @@ use super::mailing;
 use super::policy_desk::Answered;
 use super::requests;
 use super::steps::StepEnd;
+use super::watched;
 use crate::frames::{Request, Response};
 
 /// Everything that can wake the loop.
@@ -63,9 +64,7 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
             }
             _ = hangup.recv() => requests::reload(&mut world, &core),
             Some(event) = inbox.events.recv() => Some(event),
-            Some(end) = inbox.steps.recv() => {
-                Some(Event::StepEnded { plan: end.plan, step: end.step, result: end.result })
-            }
+            Some(end) = inbox.steps.recv() => Some(watched::step_ended(&mut world, now(), &core, end)),
             Some(answered) = inbox.answers.recv() => Some(world.answered(answered)),
             Some((request, reply)) = inbox.requests.recv() => {
                 requests::handle(&mut world, &core, now(), request, reply)
@@ -73,6 +72,7 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
             () = until(core.poll_timeout()) => Some(Event::TimePassed),
         };
         if let Some(event) = event {
+            watched::look(&mut world, now(), &event);
             core.handle_event(now(), event);
         }
         perform_all(&mut core, &mut world).await;
