@@ -16,7 +16,10 @@ pub mod ask;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod drill;
+mod drill_checks;
 pub mod exit;
+pub mod explain;
 pub mod health;
 mod health_down;
 mod health_screen;
@@ -25,6 +28,7 @@ pub mod notify;
 pub mod output;
 mod pair;
 pub mod ping;
+pub mod plan;
 pub mod policy;
 pub mod policy_eval;
 pub mod policy_probes;
@@ -37,6 +41,7 @@ mod simulate_series;
 pub mod spelling;
 pub mod step;
 pub mod stop;
+mod story;
 pub mod toolkit;
 mod wait;
 
@@ -105,6 +110,12 @@ enum Command {
     Config(config::Args),
     /// List past decisions.
     History(history::Args),
+    /// Tell a past decision as a story: inputs, rule, gate, effect, the nearest flip.
+    Explain(explain::Args),
+    /// Print the steps of a role change.
+    Plan(plan::Args),
+    /// Prove that everything a failover needs would work, without changing a role.
+    Drill(drill::Args),
     /// Try the mails, or list those that wait.
     #[command(subcommand)]
     Notify(notify::Args),
@@ -153,6 +164,9 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Config(args) => config::run(&globals, args),
         Command::History(args) => history::run(&globals, args),
+        Command::Explain(args) => explain::run(&globals, &args),
+        Command::Plan(args) => plan::run(&globals, &args),
+        Command::Drill(args) => drill::run(&globals, &args),
         Command::Notify(args) => notify::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),
         Command::Worker(args) => crate::worker::run(args),

@@ -55,11 +55,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
 }
 
 fn refuse(as_json: bool, status: u8, message: &str) -> ExitCode {
-    if as_json {
-        output::json(&json!({"ok": false, "error": message}));
-    } else {
-        output::failed(message);
-    }
+    output::refused(as_json, message);
     exit::code(status)
 }
 

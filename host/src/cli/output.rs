@@ -67,6 +67,15 @@ pub fn failed(message: &str) {
     let _ = writeln!(err, "dr-watchdog: {message}");
 }
 
+/// Says what went wrong, to whoever reads: a person, or a program that wants one line of JSON on every path.
+pub fn refused(as_json: bool, message: &str) {
+    if as_json {
+        json(&serde_json::json!({"ok": false, "error": {"message": message}}));
+    } else {
+        failed(message);
+    }
+}
+
 /// Says what went wrong with the daemon; the status that goes with it.
 pub fn no_answer(error: &ClientError) -> ExitCode {
     failed(&crate::config::chain(error));

@@ -198,8 +198,7 @@ pub(super) fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -
             world.arbiters.start_looking();
         }
     }
-    world.config = Rc::clone(config);
-    world.notifier.set_server(super::mailing::server(config));
+    world.configure(config);
     world.desk.load(spec, World::network(config, &world.pinger, &world.arbiters));
     Ok(())
 }

@@ -10,7 +10,7 @@ use dr_watchdog_core::{Effect, Event, Now, Watchdog};
 use dr_watchdog_sdk::Context;
 use dr_watchdog_sdk::verdict::Action;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::health::Problem;
 use super::history::History;
@@ -44,6 +44,8 @@ pub(super) struct World {
     pub(super) history: History,
     pub(super) notifier: Notifier,
     pub(super) watched: Watched,
+    /// Tells tasks that go on over a reload.
+    configured: watch::Sender<Rc<Config>>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Questions whose decision is not yet in the history, with what was asked and answered.
     pub(super) open: BTreeMap<u64, records::Asked>,
@@ -74,6 +76,7 @@ impl World {
         notifier: Notifier,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
+        let configured = watch::Sender::new(Rc::clone(&config));
         let watched = Watched::read(&paths.history_file);
         Self {
             paths,
@@ -87,6 +90,7 @@ impl World {
             history,
             notifier,
             watched,
+            configured,
             events,
             open: BTreeMap::new(),
             last_decision: None,
@@ -96,6 +100,18 @@ impl World {
             shown: Value::Null,
             is_ending: false,
         }
+    }
+
+    /// The configuration in force, now and after each reload.
+    pub(super) fn configured(&self) -> watch::Receiver<Rc<Config>> {
+        self.configured.subscribe()
+    }
+
+    /// Puts a configuration in force.
+    pub(super) fn configure(&mut self, config: &Rc<Config>) {
+        self.config = Rc::clone(config);
+        self.notifier.set_server(mailing::server(config));
+        self.configured.send_replace(Rc::clone(config));
     }
 
     /// Whether a request ended the daemon.

@@ -69,6 +69,18 @@ pub(super) fn notice(world: &mut World, now: Now, core: &Watchdog, notice: &Noti
     }
 }
 
+/// An alarm of the daemon's own.
+pub(super) fn alarm(world: &mut World, now: Now, core: &Watchdog, kind: Kind, text: &str) {
+    let origin = origin(world, core, None);
+    world.notifier.alarm(now.wall, kind, text, &origin);
+}
+
+/// The end of one.
+pub(super) fn end(world: &mut World, now: Now, core: &Watchdog, kind: Kind, text: &str) {
+    let origin = origin(world, core, None);
+    world.notifier.end(now.wall, kind, text, &origin);
+}
+
 /// A decision: that the arbiters are not managed by the active site is told whatever the gates say.
 pub(super) fn decision(
     world: &mut World,
@@ -94,8 +106,7 @@ pub(super) fn settle(world: &mut World, now: Now, core: &Watchdog) {
     }
     for kind in world.notifier.open_kinds() {
         if let Some(text) = over(world, core, kind) {
-            let origin = origin(world, core, None);
-            world.notifier.end(now.wall, kind, text, &origin);
+            end(world, now, core, kind, text);
         }
     }
 }

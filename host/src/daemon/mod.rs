@@ -14,6 +14,7 @@ mod live_network;
 mod mailing;
 mod observing;
 mod operator;
+mod peer_login;
 mod peer_ping;
 mod policy_desk;
 mod records;
@@ -157,7 +158,17 @@ async fn build(paths: Paths, config: Rc<Config>) -> Result<(World, Inbox), Daemo
     let notifier = mailing::open(&paths, &config);
     let world =
         World::new(paths, config, arbiters, pinger, link, desk, steps, state_file, history, notifier, events);
-    Ok((world, Inbox { events: heard, answers: answered, steps: ended, requests: asked, in_flight }))
+    let (logins, logged_in) = mpsc::unbounded_channel();
+    peer_login::start(world.configured(), logins);
+    let inbox = Inbox {
+        events: heard,
+        answers: answered,
+        steps: ended,
+        requests: asked,
+        logins: logged_in,
+        in_flight,
+    };
+    Ok((world, inbox))
 }
 
 fn boot(world: &mut World) -> Result<Watchdog, DaemonError> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// A takeover that would have been, until the other site tells how it fared.
 #[derive(Debug, Default)]
-pub struct Observing {
+pub(super) struct Observing {
     open: Option<WouldHave>,
     last: Option<Value>,
 }
@@ -22,14 +22,14 @@ struct WouldHave {
 
 impl Observing {
     /// A promotion was stopped because the mode is `observe`. Only the first of a silence counts.
-    pub fn would_have_taken_over(&mut self, now: Utc, decision: Option<u64>, peer: Option<&Beat>) {
+    pub(super) fn would_have_taken_over(&mut self, now: Utc, decision: Option<u64>, peer: Option<&Beat>) {
         if self.open.is_none() {
             self.open = Some(WouldHave { at: now, decision, epoch: peer.map(|beat| beat.epoch) });
         }
     }
 
     /// The other site is heard; what that says of the takeover that would have been, as a record of the history.
-    pub fn heard(&mut self, now: Utc, peer: &Beat) -> Option<Value> {
+    pub(super) fn heard(&mut self, now: Utc, peer: &Beat) -> Option<Value> {
         let open = self.open.take_if(|open| open.at < peer.heard)?;
         let was_alive = peer.phase.may_serve() && open.epoch.is_none_or(|epoch| epoch == peer.epoch);
         let text = match (was_alive, peer.phase) {
@@ -63,7 +63,7 @@ impl Observing {
     }
 
     /// The newest, for `health`.
-    pub fn last(&self) -> Value {
+    pub(super) fn last(&self) -> Value {
         json!(self.last)
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::control::InFlight;
 use super::effects::World;
 use super::mailing;
+use super::peer_login;
 use super::policy_desk::Answered;
 use super::requests;
 use super::steps::StepEnd;
@@ -30,6 +31,8 @@ pub(super) struct Inbox {
     pub steps: mpsc::UnboundedReceiver<StepEnd>,
     /// Requests over the control socket.
     pub requests: mpsc::Receiver<(Request, oneshot::Sender<Response>)>,
+    /// Log-ins at the other site that were tried.
+    pub logins: mpsc::UnboundedReceiver<Result<(), String>>,
     /// Answers to them that are not yet written.
     pub in_flight: InFlight,
 }
@@ -68,6 +71,10 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
             Some(answered) = inbox.answers.recv() => Some(world.answered(answered)),
             Some((request, reply)) = inbox.requests.recv() => {
                 requests::handle(&mut world, &core, now(), request, reply)
+            }
+            Some(result) = inbox.logins.recv() => {
+                peer_login::ended(&mut world, now(), &core, result);
+                None
             }
             () = until(core.poll_timeout()) => Some(Event::TimePassed),
         };

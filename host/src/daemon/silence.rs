@@ -14,7 +14,7 @@ const PINGS_MIN: u64 = 100;
 
 /// What was measured since the watchdog runs.
 #[derive(Debug, Default)]
-pub struct Silences {
+pub(super) struct Silences {
     pings: u64,
     /// Unanswered pings since the last answered one.
     run: u32,
@@ -26,7 +26,7 @@ pub struct Silences {
 
 impl Silences {
     /// A ping of the other site's VIP ended.
-    pub fn pinged(&mut self, is_answered: bool) {
+    pub(super) fn pinged(&mut self, is_answered: bool) {
         self.pings = self.pings.saturating_add(1);
         if !is_answered {
             self.run = (self.run + 1).min(RUN_MAX);
@@ -37,7 +37,7 @@ impl Silences {
     }
 
     /// A signed heartbeat was heard.
-    pub fn heard(&mut self, at_us: u64) {
+    pub(super) fn heard(&mut self, at_us: u64) {
         if let Some(last) = self.heard_us.replace(at_us) {
             if self.gaps_ms.len() >= GAPS_MAX {
                 self.gaps_ms.pop_front();
@@ -48,7 +48,7 @@ impl Silences {
     }
 
     /// The figures, and what the settings would have made of them.
-    pub fn report(&self, heartbeat: &Heartbeat) -> Value {
+    pub(super) fn report(&self, heartbeat: &Heartbeat) -> Value {
         let mut gaps: Vec<u32> = self.gaps_ms.iter().copied().collect();
         gaps.sort_unstable();
         // The nearest rank; there is none among no gaps.

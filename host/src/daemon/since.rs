@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 /// What is remembered of the services.
 #[derive(Debug, Default)]
-pub struct Since {
+pub(super) struct Since {
     services: BTreeMap<String, (Value, Utc)>,
 }
 
 impl Since {
     /// Takes the states as they are now.
-    pub fn look(&mut self, now: Utc, states: &Value) {
+    pub(super) fn look(&mut self, now: Utc, states: &Value) {
         for (name, state) in states.as_object().into_iter().flatten() {
             let message = &state["msg"];
             // Figures in a description change; what counts is whether it is well, and the code.
@@ -26,7 +26,7 @@ impl Since {
     }
 
     /// Adds it to the services of `health`.
-    pub fn add_to(&self, services: &mut Value) {
+    pub(super) fn add_to(&self, services: &mut Value) {
         for (name, service) in services.as_object_mut().into_iter().flatten() {
             service["since"] = json!(self.services.get(name).map(|(_, since)| since));
         }

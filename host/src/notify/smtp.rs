@@ -185,6 +185,41 @@ impl Session {
         !self.is_broken
     }
 
+    /// Asks whether the server would take a mail for each recipient, and gives none.
+    pub async fn would_take(&mut self, from: &str, recipients: &[String]) -> Vec<Result<(), Trouble>> {
+        let all = |trouble: &Trouble| recipients.iter().map(|_| Err(trouble.clone())).collect();
+        let sender = match from.parse::<Address>() {
+            Ok(sender) => sender,
+            Err(error) => return all(&Trouble::Refused(format!("smtp.from: {error}"))),
+        };
+        if let Err(trouble) = self.begin(sender).await {
+            return all(&trouble);
+        }
+        let named = self.name_all(recipients).await;
+        self.reset().await;
+        named
+    }
+
+    async fn begin(&mut self, sender: Address) -> Result<(), Trouble> {
+        let begun = self.ask("MAIL FROM", MailFrom::new(Some(sender), Vec::new())).await;
+        begun.map_err(|failure| {
+            self.is_broken = true;
+            failure.of_server()
+        })
+    }
+
+    async fn name_all(&mut self, recipients: &[String]) -> Vec<Result<(), Trouble>> {
+        let mut named = Vec::with_capacity(recipients.len());
+        for recipient in recipients {
+            named.push(self.name(recipient).await);
+            if self.is_broken {
+                let trouble = Trouble::Server("the server ended the conversation".to_owned());
+                return recipients.iter().map(|_| Err(trouble.clone())).collect();
+            }
+        }
+        named
+    }
+
     /// Gives one mail; what became of it, recipient by recipient.
     pub async fn give(&mut self, from: &str, mail: &Mail) -> Vec<Result<(), Trouble>> {
         let all = |trouble: &Trouble| mail.recipients.iter().map(|_| Err(trouble.clone())).collect();
@@ -193,17 +228,12 @@ impl Session {
             (Err(error), _) => return all(&Trouble::Refused(format!("smtp.from: {error}"))),
             (_, Err(why)) => return all(&Trouble::Refused(why)),
         };
-        if let Err(failure) = self.ask("MAIL FROM", MailFrom::new(Some(sender), Vec::new())).await {
-            self.is_broken = true;
-            return all(&failure.of_server());
+        if let Err(trouble) = self.begin(sender).await {
+            return all(&trouble);
         }
-        let mut taken = Vec::with_capacity(mail.recipients.len());
-        for recipient in &mail.recipients {
-            taken.push(self.name(recipient).await);
-            if self.is_broken {
-                let trouble = Trouble::Server("the server ended the conversation".to_owned());
-                return all(&trouble);
-            }
+        let taken = self.name_all(&mail.recipients).await;
+        if self.is_broken {
+            return taken;
         }
         if taken.iter().all(Result::is_err) {
             self.reset().await;
