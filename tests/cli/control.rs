@@ -153,6 +153,13 @@ fn stop_ends_the_daemon_and_returns_when_it_is_gone() {
     let stopped = on(&lone.site, &["stop", "--json"]).expect(0).json();
     assert_eq!((&stopped["stopped"], &stopped["pid"]), (&true.into(), &pid.as_raw().into()), "{stopped}");
     assert!(lone.site.ended(Duration::from_secs(1)).success());
+    leaves_nothing_to_run_with(&lone);
+}
+
+/// Socket and pid file are gone: whoever looks at the folder sees that no watchdog runs.
+fn leaves_nothing_to_run_with(lone: &Lone) {
+    let paths = lone.site.paths();
+    assert!(!paths.socket.exists() && !paths.pid_file.exists(), "{}", lone.site.log());
 }
 
 #[test]
@@ -161,6 +168,7 @@ fn sigterm_ends_the_daemon_with_success_and_says_so() {
     lone.site.start();
     assert!(lone.site.stop().success());
     assert!(lone.site.log().contains("SIGTERM received"), "{}", lone.site.log());
+    leaves_nothing_to_run_with(&lone);
 }
 
 /// The operator's switch: off for a time with a reason, shown with its author, stops a promotion, survives a restart.
@@ -189,6 +197,36 @@ fn the_operators_switch_stops_a_promotion_and_survives_a_restart() {
     assert_eq!(lone.site.standing().unwrap(), "standby/standby");
 
     on(&lone.site, &["toolkit", "watchdog", "status", "--enable-automatic-failover"]).expect(0);
+    lone.site.wait_standing("active/active", Duration::from_secs(60));
+}
+
+/// A first start is a promotion: the switch stops it, over kill -9 too, and health says what it waits for.
+#[test]
+fn the_operators_switch_stops_the_first_start_of_the_initial_active() {
+    let mut lone = Lone::new(|ledger, recipe| {
+        recipe.initial_role = "active".to_owned();
+        // Long enough that the switch is turned while the site boots.
+        recipe.interval = "5s".to_owned();
+        recipe.be_active = vec![("serve".to_owned(), ledger.command("a", "serve"), true)];
+    });
+    lone.site.start();
+    let switch = |lone: &Lone, arguments: &[&str]| {
+        on(&lone.site, &[&["toolkit", "watchdog", "status"][..], arguments].concat()).expect(0)
+    };
+    switch(&lone, &["--disable-automatic-failover", "0", "--reason", "not before the move"]);
+    for _ in 0..2 {
+        let health = lone.site.wait("the first start waits", Duration::from_secs(60), |daemon| {
+            let health = daemon.try_health()?;
+            let problems = health["problems"].to_string();
+            wait::holds(problems.contains("its first start waits"), || health.to_string()).map(|()| health)
+        });
+        assert_eq!((&health["role"], &health["status"]), (&"standby".into(), &"critical".into()), "{health}");
+        assert!(health["problems"].to_string().contains("not before the move"), "{health}");
+        assert_eq!(lone.ledger.count("serve"), 0, "no step ran\n{}", lone.site.dump());
+        lone.site.kill_9();
+        lone.site.start();
+    }
+    switch(&lone, &["--enable-automatic-failover"]);
     lone.site.wait_standing("active/active", Duration::from_secs(60));
 }
 

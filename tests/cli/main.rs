@@ -10,5 +10,7 @@ mod control;
 mod eval_shapes;
 mod help;
 mod mail;
+mod policy_cases;
 mod readme;
+mod replay;
 mod state_file;

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use dr_watchdog_tests::lab::Lone;
-use dr_watchdog_tests::program::system;
+use dr_watchdog_tests::program::{command, run, system};
 use dr_watchdog_tests::wait;
 
 /// Longest role change of a lone site.
@@ -31,9 +31,13 @@ fn boots_as_standby(change: impl FnOnce(&str) -> String, says: &str) {
     let bad = change(&fs::read_to_string(&file).unwrap());
     fs::write(&file, &bad).unwrap();
     lone.site.start();
+    lone.site.wait_standing("standby/standby", CHANGE_LIMIT);
+    assert_eq!(lone.ledger.count("stop"), 1, "what may be serving is stopped\n{}", lone.site.dump());
     let health = lone.site.health();
-    assert_eq!(health["role"], "standby", "{health}");
-    assert!(health["problems"].to_string().contains(says), "\"{says}\" is not said: {}", health["problems"]);
+    let problems = health["problems"].as_array().unwrap();
+    let said = problems.iter().find(|problem| problem["message"].as_str().unwrap().contains(says));
+    let said = said.unwrap_or_else(|| panic!("\"{says}\" is not said: {health}"));
+    assert!(said["remedy"].as_str().unwrap().contains("a copy is kept"), "{said}");
     assert!(lone.site.log().contains(says), "{}", lone.site.log());
     let folder = fs::read_dir(file.parent().unwrap()).unwrap();
     let copies = folder.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap_or_default());
@@ -123,4 +127,22 @@ fn a_full_disk_stops_a_promotion_and_nothing_else() {
     assert_eq!(lone.ledger.count("serve"), 1);
     assert!(lone.site.stop().success());
     drop(disk);
+}
+
+/// A folder that cannot be written is told as what it is: it exists, and the disk is read-only.
+#[test]
+fn a_read_only_state_folder_is_not_said_to_be_missing() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    lone.site.kill_9();
+    let folder = lone.site.paths().state_dir.clone();
+    let folder = folder.to_str().unwrap();
+    let run = || run(command(["--root"]).arg(lone.site.root()).arg("run"));
+    for mode in ["755", "700"] {
+        system("mount", &["-t", "tmpfs", "-o", &format!("ro,mode={mode}"), "tmpfs", folder]);
+        let run = run();
+        system("umount", &["-l", folder]);
+        let run = run.expect(5).says(&[folder, "Read-only file system"]);
+        assert!(!run.all().contains("cannot be made"), "{}", run.all());
+    }
 }

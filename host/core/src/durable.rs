@@ -21,6 +21,9 @@ pub struct Durable {
     pub epoch_seen: u64,
     /// Boot id of the kernel that wrote this.
     pub boot_id: String,
+    /// Whether the initial active has not yet started for the first time.
+    #[serde(default)]
+    pub is_first_start_due: bool,
     /// The plan that was running.
     #[serde(default)]
     pub plan: Option<DurablePlan>,
@@ -104,6 +107,7 @@ impl Durable {
             epoch: 0,
             epoch_seen: 0,
             boot_id: boot_id.to_owned(),
+            is_first_start_due: false,
             plan: None,
             both_standby_until: None,
             wait_until: None,

@@ -53,6 +53,8 @@ pub enum Cause {
     FirstStart,
     /// The stored role was active when the daemon started.
     FoundActive,
+    /// The stored state could not be used.
+    FoundUnusable,
     /// A beActive plan was found on the same boot.
     FoundPromotion,
     /// A beActive plan was found after a reboot.
@@ -105,7 +107,7 @@ const fn row(from: Phase, cause: Cause, to: Phase, sentence: &'static str) -> Ro
 }
 
 /// The table.
-pub static TRANSITIONS: [Row; 16] = [
+pub static TRANSITIONS: [Row; 17] = [
     row(
         Phase::Standby,
         Cause::FirstStart,
@@ -113,31 +115,37 @@ pub static TRANSITIONS: [Row; 16] = [
         "this site starts for the first time, is configured as the initial active, and heard no other active: it becomes active",
     ),
     row(
-        Phase::Standby,
+        Phase::Active,
         Cause::FoundActive,
         Phase::Demoting,
         "this site was active when its watchdog ended; a site boots as standby, so its services are stopped first",
     ),
     row(
         Phase::Standby,
+        Cause::FoundUnusable,
+        Phase::Demoting,
+        "the stored state cannot be used, so services of this site may be serving: they are stopped first",
+    ),
+    row(
+        Phase::Active,
         Cause::FoundStopped,
         Phase::Active,
         "an operator had stopped the watchdog with the other site's word, and the services went on: this site is active as before",
     ),
     row(
-        Phase::Standby,
+        Phase::Promoting,
         Cause::FoundPromotion,
         Phase::Promoting,
         "the watchdog ended while this site was becoming active and started again on the same boot: it goes on",
     ),
     row(
-        Phase::Standby,
+        Phase::Promoting,
         Cause::FoundPromotionOfEarlierBoot,
         Phase::Demoting,
         "the machine restarted while this site was becoming active: what was started is stopped",
     ),
     row(
-        Phase::Standby,
+        Phase::Demoting,
         Cause::FoundDemotion,
         Phase::Demoting,
         "the watchdog ended while this site was becoming standby: it goes on",

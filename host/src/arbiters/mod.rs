@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::config::model::{Custom, Kind};
 use crate::probe::ping::{PingOutcome, Pinger};
-use crate::probe::ssh::{Destination, Russh, Transport};
+use crate::probe::ssh::{Adapter, Destination, Transport};
 use device::Device;
 pub use reach::round_time;
 
@@ -177,17 +177,17 @@ impl Running {
 }
 
 impl Arbiters {
-    /// Arbiters that are reached by the usual transport.
+    /// Arbiters that are reached by the usual adapter, and trusted by their pins alone.
     pub fn new(
         targets: Vec<Target>,
         settings: Settings,
         pinger: Arc<Pinger>,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        Self::with_transport(targets, settings, pinger, reports, Arc::new(Russh::new()))
+        Self::with_transport(targets, settings, pinger, reports, Adapter::Russh.transport(Vec::new()))
     }
 
-    /// Arbiters that are reached by a transport of the caller's choice.
+    /// Arbiters that are reached by this transport.
     pub fn with_transport(
         targets: Vec<Target>,
         settings: Settings,

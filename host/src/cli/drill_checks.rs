@@ -343,7 +343,7 @@ mod tests {
             command: vec![program.to_owned()],
             deadline: Duration::from_secs(1),
             idempotent: true,
-            on_failure: crate::config::model::OnFailure::Stop,
+            on_failure: config::model::OnFailure::Stop,
         };
         assert_eq!(commands(&[step("/bin/sh")]).0, Outcome::Pass);
         assert_eq!(commands(&[step("/nowhere")]).0, Outcome::Fail);

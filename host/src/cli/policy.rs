@@ -1,12 +1,13 @@
 //! `policy`: tries and checks policies.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Globals, exit, policy_eval};
+use super::{Globals, exit, policy_eval, policy_test};
 use crate::policy::{Engine, Failure, Permissions, PolicySpec, Runner, engine_of, find_default_plugin};
 
 /// Longest evaluation where nothing else is said: the default of `policy.deadline`.
@@ -23,6 +24,8 @@ pub enum Args {
     Check(CheckArgs),
     /// Ask a policy one question, with sections and evidence from files.
     Eval(policy_eval::Args),
+    /// Ask a policy every question of its cases file, and compare the answers.
+    Test(policy_test::Args),
 }
 
 /// Arguments of `policy check`.
@@ -37,7 +40,7 @@ pub struct CheckArgs {
 }
 
 /// Runs the command.
-pub fn run(_globals: &Globals, args: Args) -> ExitCode {
+pub fn run(globals: &Globals, args: Args) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -49,6 +52,7 @@ pub fn run(_globals: &Globals, args: Args) -> ExitCode {
     // subscriber is there already only if this runs inside another program.
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .without_time()
         .with_max_level(tracing::Level::INFO)
@@ -56,7 +60,8 @@ pub fn run(_globals: &Globals, args: Args) -> ExitCode {
     let local = tokio::task::LocalSet::new();
     let status = match args {
         Args::Check(args) => local.block_on(&runtime, check(&args)),
-        Args::Eval(args) => local.block_on(&runtime, policy_eval::eval(&args)),
+        Args::Eval(args) => local.block_on(&runtime, policy_eval::eval(globals, &args)),
+        Args::Test(args) => local.block_on(&runtime, policy_test::test(&args)),
     };
     exit::code(status)
 }

@@ -1,30 +1,24 @@
 //! `policy eval`: asks a policy one question, with everything it sees from files.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use dr_watchdog_core::evidence::{Evidence, ManagedRule};
-use dr_watchdog_sdk::sections::{Role, Sections, Situation};
-use dr_watchdog_sdk::{Context, Utc};
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
-use tokio::time::Instant;
+use dr_watchdog_sdk::Role;
+use serde_json::{Value, json};
 
+use super::json_diff::{Difference, differences};
 use super::policy_probes::Probes;
-use super::{exit, policy};
-use crate::config;
+use super::policy_question::{Asking, Bench, read};
+use super::policy_replay::{Recorded, Tape};
+use super::{Globals, exit};
 use crate::policy::runner::nothing;
-use crate::policy::{Answers, Engine, Failure, Outcome, Question, Runner, engine_of};
+use crate::policy::{Engine, Failure, Outcome, Runner, engine_of};
 
-/// Age from which a session is stale: F of the reference timers (a real site takes its own from `[exclusion]`).
-const STALE_MS: u64 = 80_000;
 /// Most evaluations of one command.
 const REPEAT_MAX: u32 = 1_000_000;
 /// Longest deadline.
 const DEADLINE_MAX: Duration = Duration::from_secs(3_600);
-/// Longest input file.
-const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Arguments of `policy eval`.
 #[derive(Debug, clap::Args)]
@@ -33,11 +27,14 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     policy: PathBuf,
     /// The sections, as `api v1 config --list` prints them.
-    #[arg(long, value_name = "FILE")]
-    sections: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "at")]
+    sections: Option<PathBuf>,
     /// What the network answers; `{}` is a network where nothing does.
     #[arg(long, value_name = "FILE")]
     probes: Option<PathBuf>,
+    /// Ask again what was asked at this decision of the history, with the answers and the clock it had.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["sections", "probes"])]
+    at: Option<u64>,
     /// What `[policy.config]` would hold, as a JSON file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -53,24 +50,25 @@ pub struct Args {
 }
 
 /// Runs the command; its exit status.
-pub async fn eval(args: &Args) -> u8 {
-    let prepared = match prepare(args) {
+pub async fn eval(globals: &Globals, args: &Args) -> u8 {
+    let prepared = match prepare(globals, args) {
         Ok(prepared) => prepared,
         Err(message) => {
             eprintln!("dr-watchdog policy eval: {message}");
             return exit::USAGE;
         }
     };
-    let report = match Runner::load(prepared.spec.clone()).await {
+    let mut report = match Runner::load(prepared.bench.spec.clone()).await {
         Ok(mut runner) => {
             runner.cut_network();
-            let (outcome, times) = ask(&mut runner, &prepared, args.repeat).await;
+            let (outcome, times) = ask(&mut runner, &prepared.asking, args.repeat).await;
             let mut warnings = runner.warnings().to_vec();
             warnings.extend(outcome.warnings.iter().cloned());
-            Report { outcome, warnings, times }
+            Report { outcome, warnings, times, then: None }
         }
         Err(failure) => Report::unloaded(&prepared, failure),
     };
+    report.then = prepared.then.map(|(recorded, tape)| Then::new(&recorded, &tape, &report.outcome));
     if args.json {
         println!("{}", report.json());
     } else {
@@ -80,103 +78,56 @@ pub async fn eval(args: &Args) -> u8 {
 }
 
 struct Prepared {
-    spec: crate::policy::PolicySpec,
-    /// Removed when the evaluation is over.
-    _folder: tempfile::TempDir,
-    question: Question,
-    evidence: Evidence,
-    role: Role,
-    probes: Probes,
-    warning: dr_watchdog_sdk::threshold::Threshold,
-    deadline: Duration,
+    bench: Bench,
+    asking: Asking,
+    /// The decision that is asked again.
+    then: Option<(Recorded, Tape)>,
 }
 
-fn prepare(args: &Args) -> Result<Prepared, String> {
-    let Some(probes_file) = &args.probes else {
+impl Prepared {
+    const fn role(&self) -> Role {
+        self.asking.question.context.role
+    }
+}
+
+fn prepare(globals: &Globals, args: &Args) -> Result<Prepared, String> {
+    let mut bench = Bench::new(&args.policy)?;
+    if let Some(file) = &args.config {
+        bench.spec.config = read(file)?;
+    }
+    bench.spec.deadline = args.deadline.unwrap_or(bench.spec.deadline);
+    if let Some(id) = args.at {
+        return replay(globals, args, bench, id);
+    }
+    let (Some(sections_file), Some(probes_file)) = (&args.sections, &args.probes) else {
         return Err("--probes is needed: a file with what the network answers ({} is one where nothing does); a \
                     running site is looked at with `arbiters ping` and `arbiters sessions`, whose --json output is such a file"
             .to_owned());
     };
-    let mut sections: Value = read(&args.sections)?;
+    let sections: Value = read(sections_file)?;
     let probes: Probes = read(probes_file)?;
-    let shown = args.sections.display();
-    let typed: Sections = serde_json::from_value(sections.clone())
-        .map_err(|error| format!("{shown}: these are no sections: {error}"))?;
-    let role = typed.role.ok_or_else(|| format!("{shown}: role is missing; it is active or standby"))?;
-    let folder =
-        tempfile::tempdir().map_err(|error| format!("no temporary folder could be made: {error}"))?;
-    let mut spec = policy::spec(&args.policy, folder.path()).map_err(|failure| failure.message)?;
-    if let Some(file) = &args.config {
-        spec.config = read(file)?;
-    }
-    let deadline = args.deadline.unwrap_or(spec.deadline);
-    spec.deadline = deadline;
-    let now = probes.now.unwrap_or_else(wall_clock);
-    let situation = probes.situation.unwrap_or(Situation::PeerLost);
-    write_service(&mut sections, now, situation, probes.wait_time)?;
-    let detection = typed.watchdog.unwrap_or_default().failure_detection;
-    let rule = ManagedRule::new(&[], typed.core.as_ref(), STALE_MS);
-    let evidence = Evidence { time: now, arbiters: probes.arbiters.clone() }
-        .completed(&detection.arbiter_names(), &rule);
-    let context = Context {
-        role,
-        situation,
-        wait_time: probes.wait_time,
-        previous: None,
-        deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-        now,
-    };
-    Ok(Prepared {
-        spec,
-        _folder: folder,
-        question: Question {
-            context,
-            sections: config::without_secrets(sections.clone()),
-            sections_with_secrets: sections,
-        },
-        evidence,
-        role,
-        probes,
-        warning: detection.threshold.warning,
-        deadline,
-    })
+    let asking = Asking::of_probes(sections, probes, bench.spec.deadline)
+        .map_err(|error| format!("{}: {error}", sections_file.display()))?;
+    Ok(Prepared { bench, asking, then: None })
 }
 
-/// Every engine sees the instant, the situation and the wait in the sections, whatever the file says.
-fn write_service(
-    sections: &mut Value,
-    now: Utc,
-    situation: Situation,
-    wait_time: Option<Utc>,
-) -> Result<(), String> {
-    let mut at = sections;
-    for key in ["states", "heartbeat", "service"] {
-        at = at
-            .as_object_mut()
-            .ok_or_else(|| format!("the sections: what should hold \"{key}\" is no object"))?
-            .entry(key)
-            .or_insert_with(|| Value::Object(Map::new()));
+fn replay(globals: &Globals, args: &Args, mut bench: Bench, id: u64) -> Result<Prepared, String> {
+    let recorded = Recorded::find(&globals.paths().history_file, id)?;
+    bench.spec.deadline = args.deadline.unwrap_or_else(|| recorded.deadline());
+    if args.config.is_none() {
+        bench.spec.config = recorded.policy_config();
     }
-    let service = at.as_object_mut().ok_or("the sections: states.heartbeat.service is no object")?;
-    service.insert("now".to_owned(), json!(now));
-    service.insert("situation".to_owned(), json!(situation));
-    service.insert("waitTime".to_owned(), json!(wait_time));
-    Ok(())
+    if let Some(state) = recorded.state() {
+        bench.remember(state)?;
+    }
+    let (asking, tape) = recorded.asking(bench.spec.deadline)?;
+    Ok(Prepared { bench, asking, then: Some((recorded, tape)) })
 }
 
-async fn ask(runner: &mut Runner, prepared: &Prepared, repeat: Option<u32>) -> (Outcome, Option<Vec<u64>>) {
+async fn ask(runner: &mut Runner, asking: &Asking, repeat: Option<u32>) -> (Outcome, Option<Vec<u64>>) {
     let mut times = Vec::new();
     loop {
-        let answers = Answers {
-            sections: prepared.question.sections.clone(),
-            evidence: prepared.evidence.clone(),
-            role: prepared.role,
-            warning: prepared.warning,
-            now: prepared.question.context.now,
-            deadline: Instant::now() + prepared.deadline,
-            network: &prepared.probes,
-        };
-        let outcome = runner.evaluate(prepared.question.clone(), &answers).await;
+        let outcome = asking.ask(runner).await;
         times.push(u64::try_from(outcome.elapsed.as_micros()).unwrap_or(u64::MAX));
         let enough = times.len() >= repeat.unwrap_or(1) as usize;
         if enough || outcome.failure.is_some() {
@@ -185,26 +136,84 @@ async fn ask(runner: &mut Runner, prepared: &Prepared, repeat: Option<u32>) -> (
     }
 }
 
+/// What a past decision was, beside what this policy makes of it.
+struct Then {
+    id: u64,
+    time: String,
+    policy: String,
+    verdict: Value,
+    differences: Vec<Difference>,
+    /// What this policy asked and nobody asked then.
+    unknown: Vec<String>,
+}
+
+impl Then {
+    fn new(recorded: &Recorded, tape: &Tape, outcome: &Outcome) -> Self {
+        Self {
+            id: recorded.id,
+            time: recorded.time.clone(),
+            policy: recorded.policy.clone(),
+            verdict: recorded.verdict.clone(),
+            differences: differences(&recorded.verdict, &json!(outcome.verdict)),
+            unknown: tape.unknown(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let differences = self.differences.iter();
+        json!({
+            "id": self.id,
+            "time": self.time,
+            "policy": self.policy,
+            "verdict": self.verdict,
+            "differences": differences
+                .map(|found| json!({"path": found.path, "then": found.first, "now": found.second}))
+                .collect::<Vec<_>>(),
+            "notAskedThen": self.unknown,
+        })
+    }
+
+    fn text(&self) -> String {
+        let (id, time, policy) = (self.id, &self.time, &self.policy);
+        let mut text = format!("then:     decision {id} of {time} by {policy}\n");
+        if self.differences.is_empty() {
+            text.push_str("compared: the same verdict\n");
+        }
+        for found in &self.differences {
+            let place = if found.path.is_empty() { "verdict" } else { &found.path };
+            let _ = writeln!(text, "differs:  {place}: then {}, now {}", found.first, found.second);
+        }
+        for call in &self.unknown {
+            let _ = writeln!(
+                text,
+                "warning:  {call}: not asked at that decision, so it is answered by a silence"
+            );
+        }
+        text
+    }
+}
+
 struct Report {
     outcome: Outcome,
     warnings: Vec<String>,
     /// Microseconds of each evaluation, where it was repeated.
     times: Option<Vec<u64>>,
+    then: Option<Then>,
 }
 
 impl Report {
     fn unloaded(prepared: &Prepared, failure: Failure) -> Self {
-        let path = &prepared.spec.path;
+        let path = &prepared.bench.spec.path;
         let outcome = Outcome {
             engine: engine_of(path),
             policy: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            verdict: nothing(prepared.role.into(), &failure),
+            verdict: nothing(prepared.role().into(), &failure),
             failure: Some(failure),
             elapsed: Duration::ZERO,
             calls: Vec::new(),
             warnings: Vec::new(),
         };
-        Self { outcome, warnings: Vec::new(), times: None }
+        Self { outcome, warnings: Vec::new(), times: None, then: None }
     }
 
     fn repeat(&self) -> Option<Value> {
@@ -231,6 +240,9 @@ impl Report {
         }
         if !self.warnings.is_empty() {
             report["warnings"] = json!(self.warnings);
+        }
+        if let Some(then) = &self.then {
+            report["at"] = then.json();
         }
         report
     }
@@ -276,6 +288,9 @@ impl Report {
         for warning in &self.warnings {
             let _ = writeln!(text, "warning:  {warning}");
         }
+        if let Some(then) = &self.then {
+            text.push_str(&then.text());
+        }
         text
     }
 }
@@ -295,21 +310,6 @@ fn indented(text: &str) -> String {
     text.replace('\n', "\n          ")
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
-    let shown = path.display();
-    let length = path.metadata().map_err(|error| format!("{shown} cannot be read: {error}"))?.len();
-    if length > FILE_BYTES_MAX {
-        return Err(format!("{shown} has {length} bytes, more than {FILE_BYTES_MAX}"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("{shown}: {error}"))
-}
-
-fn wall_clock() -> Utc {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Utc::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 fn span(text: &str) -> Result<Duration, String> {
     let (digits, ms_each) = match text.strip_suffix("ms") {
         Some(digits) => (digits, 1),
@@ -323,18 +323,6 @@ fn span(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_question_is_written_into_sections_that_have_no_states() {
-        let mut sections = json!({"role": "standby"});
-        write_service(&mut sections, Utc::default(), Situation::Waiting, None).unwrap();
-        let service = &sections["states"]["heartbeat"]["service"];
-        assert_eq!(
-            *service,
-            json!({"now": "1970-01-01T00:00:00+00:00", "situation": "waiting", "waitTime": null})
-        );
-        assert!(write_service(&mut json!({"states": 3}), Utc::default(), Situation::Waiting, None).is_err());
-    }
 
     #[test]
     fn deadlines_have_units() {

@@ -111,6 +111,7 @@ pub const TABLE: [Default; 43] = [
     default("file.restore.daysOfWeek", "\"*\"", "days 0 to 7, Sunday is 0 or 7; every day"),
     default("mysql.hasDedicatedDb", "false", "the database runs on the nodes of the site"),
     default("pgsql.hasFmpm", "false", "monitoring runs on the nodes of the site"),
+    default("ssh.adapter", "\"russh\"", "the library that reaches most devices"),
     default("smtp.tls", "\"starttls\"", "the port follows: starttls 587, implicit 465, none 25"),
     default(
         "smtp.timeout",

@@ -12,6 +12,8 @@ use regex::Regex;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use crate::probe::ssh::Adapter;
+
 /// What stands in the place of a secret wherever it is shown.
 pub const MASK: &str = "***";
 
@@ -46,6 +48,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[[roleChange.beActive]]`, `[[roleChange.beStandby]]`.
     pub role_change: RoleChange,
+    /// `[ssh]`.
+    pub ssh: Ssh,
     /// `[smtp]`, if written.
     pub smtp: Option<Smtp>,
 }
@@ -265,6 +269,15 @@ pub enum OnFailure {
     Stop,
     /// The plan goes on; the failure is reported.
     Continue,
+}
+
+/// `[ssh]`: how the arbiters are logged in to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    /// The library that speaks it.
+    pub adapter: Adapter,
+    /// The files that decide about the host key of an arbiter without a pin.
+    pub known_hosts: Vec<PathBuf>,
 }
 
 /// `[smtp]`.

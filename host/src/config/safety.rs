@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::model::{Config, ExclusionMode, Kind};
+use super::model::{Config, Custom, ExclusionMode, Kind};
 
 /// Changes whenever the same settings mean something else to a later program.
 const RULES_VERSION: &str = "dr-watchdog safety settings 1";
@@ -53,12 +54,20 @@ fn canonical(config: &Config) -> String {
         .arbiters
         .iter()
         .map(|arbiter| {
-            format!("arbiter {} {} {}\n", arbiter.host.to_lowercase(), arbiter.port, kind(arbiter.kind))
+            let (host, custom) = (arbiter.host.to_lowercase(), arbiter.custom.as_ref().map(asked));
+            format!("arbiter {host} {} {}{}\n", arbiter.port, kind(arbiter.kind), custom.unwrap_or_default())
         })
         .collect();
     arbiters.sort();
     text.extend(arbiters);
     text
+}
+
+/// How a device of kind `custom` is asked and read: two sites that read it differently see different sessions. As
+/// quoted texts, so that whatever stands in them stays within its own.
+fn asked(custom: &Custom) -> String {
+    let ignored = custom.ignore.as_ref().map(|ignore| ignore.as_str());
+    format!(" {}", json!([custom.command, custom.pattern.as_str(), ignored]))
 }
 
 const fn kind(kind: Kind) -> &'static str {

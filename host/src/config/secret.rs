@@ -14,6 +14,17 @@ const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 /// How a secret may be written.
 const FORM: &str = "text, { file = \"…\" }, { env = \"…\" } or { credential = \"…\" }";
 
+/// What is done about a file that every user can read.
+#[derive(Clone, Copy)]
+enum Readers {
+    /// Nothing: its folder is closed to them.
+    Trust,
+    /// A warning.
+    Warn,
+    /// It is refused, as `ssh` refuses it: who can read it can log in at the arbiters.
+    Refuse,
+}
+
 /// Reads a secret. An empty inline text is none, as in the manual's sample.
 pub(super) fn secret(table: &Reader<'_>, key: &str) -> Option<SecretString> {
     // One newline at the end of a file is an editor's habit and no part of a password.
@@ -28,16 +39,20 @@ pub(super) fn private_key(table: &Reader<'_>, key: &str) -> Option<SecretString>
     read(table, key, true).map(SecretString::from)
 }
 
-fn read(table: &Reader<'_>, key: &str, is_path_allowed: bool) -> Option<String> {
+fn read(table: &Reader<'_>, key: &str, is_private_key: bool) -> Option<String> {
+    let from_file = |name: &str| {
+        let readers = if is_private_key { Readers::Refuse } else { Readers::Warn };
+        content(table, key, &table.report.resolved(name), readers)
+    };
     match &table.get(key)?.value {
-        Raw::Text(text) if is_path_allowed && text.starts_with('/') => from_file(table, key, text),
+        Raw::Text(text) if is_private_key && text.starts_with('/') => from_file(text),
         Raw::Text(text) => {
             if !text.is_empty() {
                 table.report.secret_inline(table.line_of(key), &table.path_of(key));
             }
             Some(text.clone()).filter(|text| !text.is_empty())
         }
-        Raw::Table(entries) => from_table(table, key, entries),
+        Raw::Table(entries) => from_table(table, key, entries, from_file),
         other => {
             table.wrong(key, kind_of(other), FORM);
             None
@@ -45,7 +60,12 @@ fn read(table: &Reader<'_>, key: &str, is_path_allowed: bool) -> Option<String> 
     }
 }
 
-fn from_table(table: &Reader<'_>, key: &str, entries: &[Entry]) -> Option<String> {
+fn from_table(
+    table: &Reader<'_>,
+    key: &str,
+    entries: &[Entry],
+    from_file: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
     let [Entry { key: source, node, .. }] = entries else {
         table.wrong(key, format!("a table of {} keys", entries.len()), FORM);
         return None;
@@ -55,7 +75,7 @@ fn from_table(table: &Reader<'_>, key: &str, entries: &[Entry]) -> Option<String
         return None;
     };
     match source.as_str() {
-        "file" => from_file(table, key, name),
+        "file" => from_file(name),
         "env" => filled(table, key, table.report.around().variable(name), || {
             (format!("the variable {name}, which is not set"), format!("to set {name} for the watchdog"))
         }),
@@ -87,14 +107,10 @@ fn from_credential(table: &Reader<'_>, key: &str, name: &str) -> Option<String> 
         );
         return None;
     };
-    content(table, key, &PathBuf::from(folder).join(name), false)
+    content(table, key, &PathBuf::from(folder).join(name), Readers::Trust)
 }
 
-fn from_file(table: &Reader<'_>, key: &str, name: &str) -> Option<String> {
-    content(table, key, &table.report.resolved(name), true)
-}
-
-fn content(table: &Reader<'_>, key: &str, path: &Path, is_mode_checked: bool) -> Option<String> {
+fn content(table: &Reader<'_>, key: &str, path: &Path, readers: Readers) -> Option<String> {
     let around = table.report.around();
     let bytes = match around.read(path, SECRET_BYTES_MAX) {
         Ok(bytes) => bytes,
@@ -108,10 +124,16 @@ fn content(table: &Reader<'_>, key: &str, path: &Path, is_mode_checked: bool) ->
         }
     };
     // Only other users: a group may have been given the file on purpose.
-    if let Some(mode) = around.mode(path).filter(|mode| is_mode_checked && mode & 0o004 != 0) {
-        let text =
-            format!("every user can read {} (mode {mode:04o}); run `chmod o-rwx` on it", path.display());
-        table.warn(key, &text);
+    if let Some(mode) = around.mode(path).filter(|mode| mode & 0o004 != 0) {
+        let (file, fix) = (path.display(), format!("run `chmod o-rwx {}`", path.display()));
+        match readers {
+            Readers::Trust => {}
+            Readers::Warn => table.warn(key, &format!("every user can read {file} (mode {mode:04o}); {fix}")),
+            Readers::Refuse => {
+                let found = format!("the file {file}, which every user can read (mode {mode:04o})");
+                table.wrong(key, found, format!("a private key that is private: {fix}"));
+            }
+        }
     }
     let text = String::from_utf8(bytes).ok();
     filled(table, key, text, || {

@@ -38,7 +38,8 @@ pub fn arbiters(
             }
         }
     });
-    Rc::new(Arbiters::new(targets(config), timers(config), Arc::clone(pinger), reports))
+    let transport = config.ssh.adapter.transport(config.ssh.known_hosts.clone());
+    Rc::new(Arbiters::with_transport(targets(config), timers(config), Arc::clone(pinger), reports, transport))
 }
 
 fn targets(config: &Config) -> Vec<Target> {
@@ -245,4 +246,5 @@ fn same_arbiters(old: &Config, new: &Config) -> bool {
     old.arbiters.len() == new.arbiters.len()
         && old.arbiters.iter().zip(&new.arbiters).all(|(a, b)| same(a, b))
         && timers(old) == timers(new)
+        && old.ssh == new.ssh
 }

@@ -189,8 +189,8 @@ impl World {
         let shown = json!(asked);
         let with_secrets = config::with_secrets(&self.config, shown.clone());
         let role = core.role();
-        self.open
-            .insert(ask.id, records::Asked::new(now, context.clone(), shown.clone(), ask.evidence.clone()));
+        let (evidence, config) = (ask.evidence.clone(), self.config.policy.config.clone());
+        self.open.insert(ask.id, records::Asked::new(now, context.clone(), shown.clone(), evidence, config));
         tracing::info!(situation = ask.situation.word(), "the policy is asked");
         self.desk.ask(Job {
             ask: ask.id,

@@ -208,6 +208,12 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
             "wait",
         ));
     }
+    if let Some(why) = core.why_first_start_waits() {
+        problems.push(Problem::critical(
+            format!("this site is the initial active, and its first start waits: {why}"),
+            "it starts when automatic failover is on again; see `toolkit watchdog status`",
+        ));
+    }
     if matches!(core.reach(), Reach::Lost { .. }) {
         problems.push(Problem::warning(
             "the other site does not answer",

@@ -116,7 +116,11 @@ pub async fn run(paths: Paths) -> Result<(), DaemonError> {
         epoch = core.epoch(),
         "the watchdog of this site runs"
     );
+    let socket = world.paths.socket.clone();
     let result = run_loop::run(core, world, inbox).await;
+    if let Err(error) = fs::remove_file(&socket) {
+        tracing::warn!(%error, file = %socket.display(), "the control socket stays behind; it is in nobody's way");
+    }
     result.map_err(DaemonError::Loop)
 }
 
@@ -127,10 +131,18 @@ fn files(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> DaemonEr
 
 fn make_folders(paths: &Paths) -> Result<(), DaemonError> {
     // The run folder holds the links that a script's PATH begins with, so the script's own user must get through.
-    for (folder, mode) in [(&paths.state_dir, 0o700), (&paths.run_dir, 0o755)] {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
-        let made = made.and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(mode)));
-        made.map_err(files(folder, "made"))?;
+    let folders = [
+        (&paths.state_dir, 0o700, "closed to others (mode 0700)"),
+        (&paths.run_dir, 0o755, "opened to others (mode 0755)"),
+    ];
+    for (folder, mode, doing) in folders {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(files(folder, "made"))?;
+        let found = fs::metadata(folder).map_err(files(folder, "looked at"))?.permissions().mode();
+        // Nothing is written where nothing changes: what is wrong with the disk is told by the file it hits.
+        if found & 0o7777 != mode {
+            let changed = fs::set_permissions(folder, fs::Permissions::from_mode(mode));
+            changed.map_err(files(folder, doing))?;
+        }
     }
     Ok(())
 }

@@ -17,14 +17,21 @@ pub(super) struct Asked {
     context: Context,
     sections: Value,
     evidence: Evidence,
+    policy_config: Value,
     /// Filled in when the policy has answered.
     pub outcome: Option<Outcome>,
 }
 
 impl Asked {
     /// A question that has been asked.
-    pub(super) const fn new(asked: Now, context: Context, sections: Value, evidence: Evidence) -> Self {
-        Self { asked, context, sections, evidence, outcome: None }
+    pub(super) const fn new(
+        asked: Now,
+        context: Context,
+        sections: Value,
+        evidence: Evidence,
+        policy_config: Value,
+    ) -> Self {
+        Self { asked, context, sections, evidence, policy_config, outcome: None }
     }
 }
 
@@ -59,6 +66,7 @@ pub(super) fn decision(now: Now, core: &Watchdog, decision: &Decision, asked: As
         "gate": decision.stopped.as_ref().map(|stop| json!({"name": stop.gate.word(), "why": stop.why})),
         "outcome": decision.outcome,
         "context": asked.context,
+        "policyConfig": asked.policy_config,
         "sections": asked.sections,
         "evidence": {"time": asked.evidence.time, "arbiters": asked.evidence.arbiters},
         "calls": outcome.map(|outcome| &outcome.calls),
@@ -114,9 +122,10 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         Trigger::StateNotWritten => {
             Some(Problem::critical(text, "make room on the disk of the state folder, or repair it"))
         }
-        Trigger::StateUnusable => {
-            Some(Problem::warning(text, "the next change writes a new state; look for what damaged the file"))
-        }
+        Trigger::StateUnusable => Some(Problem::warning(
+            text,
+            "nothing, if it may start anew: a copy is kept beside the file. To go on with it, stop this watchdog, put the copy back whole, and start the program that wrote it",
+        )),
         Trigger::PolicyFailed => Some(Problem::warning(text, "try it with `policy eval` and see `history`")),
         Trigger::SettingsContradict => Some(Problem::critical(text, "correct the configuration and restart")),
         Trigger::Exclusion => {

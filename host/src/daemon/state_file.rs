@@ -155,7 +155,7 @@ fn verify(text: &str) -> Result<Durable, String> {
         Some(VERSION) => {}
         Some(newer) if newer > VERSION => {
             return Err(format!(
-                "it was written by a newer program (version {newer}; this one reads {VERSION}): start that program"
+                "it was written by a newer program (version {newer}; this one reads {VERSION})"
             ));
         }
         _ => return Err(format!("it has no version that is known ({VERSION})")),

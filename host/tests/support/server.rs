@@ -28,6 +28,8 @@ pub(crate) struct Manners {
     pub(crate) leaves_at_login: bool,
     /// Whether it closes the connection when a command is asked for.
     pub(crate) leaves_at_exec: bool,
+    /// Whether it lets people in and runs no command.
+    pub(crate) refuses_commands: bool,
     /// Whether it takes one command per connection only.
     pub(crate) takes_one_command: bool,
 }
@@ -136,6 +138,9 @@ impl Handler for Client {
         self.commands += 1;
         if self.manners.leaves_at_exec {
             return Err(russh::Error::Disconnect);
+        }
+        if self.manners.refuses_commands {
+            return session.channel_failure(channel);
         }
         session.channel_success(channel)?;
         let command = String::from_utf8_lossy(command);

@@ -10,6 +10,26 @@ use dr_watchdog::probe::ssh::Destination;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
+const SSHD: &str = "/usr/sbin/sshd";
+/// Who may log in with a password, where a server is started for that.
+pub(crate) const ACCOUNT: &str = "watchdog";
+/// The password of that account.
+pub(crate) const ACCOUNT_PASSWORD: &str = "correct horse";
+/// The same as `crypt` keeps it.
+const ACCOUNT_HASH: &str = "$5$watchdog$ZwTrn7cD1jq/58Y4bAF9VDlthS9.00CfDYGfvMUH3i0";
+/// Gives this process other files of accounts than the machine has, then becomes the server.
+const MOUNT_AND_SERVE: &str = "cd \"$0\" && mount --bind passwd /etc/passwd && mount --bind shadow /etc/shadow && \
+    mount --bind pam /etc/pam.d/sshd && exec \"$@\"";
+
+/// How a server with an account asks for its password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// By the method `password`.
+    Password,
+    /// By questions.
+    Interactively,
+}
+
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Sshd {
@@ -29,7 +49,39 @@ impl Sshd {
 
     /// A server with a host key of this kind and further lines of configuration.
     pub(crate) fn start_with(host_key: &str, further: &str) -> Self {
+        Self::serve(host_key, further, Command::new(SSHD), tempfile::tempdir().expect("a folder"))
+    }
+
+    /// A server with the account. Other tests, and the machine, see nothing of it.
+    pub(crate) fn with_account(asks: Asks) -> Self {
+        assert!(
+            nix::unistd::geteuid().is_root(),
+            "accounts are mounted over those of the machine: run as root"
+        );
         let folder = tempfile::tempdir().expect("a folder");
+        let users = std::fs::read_to_string("/etc/passwd").expect("a file");
+        let write =
+            |name: &str, text: String| std::fs::write(folder.path().join(name), text).expect("a file");
+        write("passwd", format!("{users}{ACCOUNT}:x:64001:65534::/:/bin/sh\n"));
+        write("shadow", format!("root:*:19000:0:99999:7:::\n{ACCOUNT}:{ACCOUNT_HASH}:19000:0:99999:7:::\n"));
+        write(
+            "pam",
+            "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n"
+                .into(),
+        );
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", MOUNT_AND_SERVE]).arg(folder.path()).arg(SSHD);
+        // The first line of a kind counts.
+        let method = match asks {
+            Asks::Password => "UsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\n",
+            Asks::Interactively => {
+                "UsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication yes\n"
+            }
+        };
+        Self::serve("ed25519", method, command, folder)
+    }
+
+    fn serve(host_key: &str, further: &str, mut command: Command, folder: TempDir) -> Self {
         let key = folder.path().join("host_key");
         generate_key(&key, host_key, "");
         let user_key = folder.path().join("user_key");
@@ -45,7 +97,7 @@ impl Sshd {
         let config = folder.path().join("sshd_config");
         std::fs::write(&config, configuration(folder.path(), &key, address.port(), further)).expect("a file");
         let log = std::fs::File::create(folder.path().join("log")).expect("a file");
-        let mut child = Command::new("/usr/sbin/sshd")
+        let mut child = command
             .args(["-D", "-e", "-f"])
             .arg(&config)
             .stdin(Stdio::null())
@@ -125,9 +177,9 @@ fn configuration(folder: &Path, key: &Path, port: u16, further: &str) -> String 
     let folder = folder.display();
     let _ = writeln!(
         text,
-        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nPidFile none\nUsePAM no\nStrictModes no\n\
+        "{further}ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nPidFile none\nUsePAM no\nStrictModes no\n\
          AuthorizedKeysFile {folder}/authorized_keys\nPermitRootLogin yes\nPasswordAuthentication no\n\
-         KbdInteractiveAuthentication no\nMaxStartups 1000\nLogLevel VERBOSE\nPrintMotd no\n{further}",
+         KbdInteractiveAuthentication no\nMaxStartups 1000\nLogLevel VERBOSE\nPrintMotd no\n",
         key.display()
     );
     text

@@ -19,6 +19,8 @@ pub struct Recipe {
     pub initial_role: String,
     /// Address of the site.
     pub address: Ipv4Addr,
+    /// `heartbeat.interval`; a site boots a little longer than that.
+    pub interval: String,
     /// Name of the other site.
     pub peer_name: String,
     /// Address that heartbeats ping.
@@ -53,6 +55,7 @@ impl Recipe {
             index,
             initial_role: initial_role.to_owned(),
             address,
+            interval: "1s".to_owned(),
             peer_name: peer.0.to_owned(),
             peer_vip: peer.1,
             peer_nodes: String::new(),
@@ -75,6 +78,7 @@ impl Recipe {
             index,
             initial_role,
             address,
+            interval,
             peer_name,
             peer_vip,
             peer_nodes,
@@ -91,7 +95,7 @@ impl Recipe {
              sourceAddress = \"{address}\"\n\n[peer]\nname = \"{peer_name}\"\nheartbeatPort = 7805\n\
              heartbeatKey = \"not-a-secret-only-a-key-of-a-test\"\n{peer_more}\n[core]\npeerVip = \"{peer_vip}\"\n\
              peerLoadBalancerNodes = \"{peer_nodes}\"\n\n\
-             [watchdog.heartbeat]\ninterval = \"1s\"\ntimeout = \"200ms\"\nretries = 2\n\n\
+             [watchdog.heartbeat]\ninterval = \"{interval}\"\ntimeout = \"200ms\"\nretries = 2\n\n\
              [exclusion]\nmode = \"verdict\"\nkeepAlive = \"300ms\"\nlook = \"500ms\"\nlookTimeout = \"1s\"\n\
              lease = \"3s\"\nfenceDeadline = \"1s\"\nslack = \"500ms\"\nwait = \"{WAIT}\"\n\n[policy]\ndeadline = \"5s\"\n\n\
              [watchdog.failureDetection]\nwaitDuration = \"{wait_duration}\"\n{policy}",

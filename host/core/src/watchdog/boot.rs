@@ -36,19 +36,20 @@ impl Watchdog {
         let is_initial_active = settings.initial_role == Role::Active;
         let (durable, is_first_start, unusable) = match found {
             Found::Good(durable) => {
-                let is_first = is_pair_new && is_initial_active && durable.epoch == 0;
+                let is_new = is_pair_new && durable.epoch == 0;
+                let is_first = is_initial_active && (is_new || durable.is_first_start_due);
                 (*durable, is_first, None)
             }
             Found::Absent => {
-                let is_first = settings.initial_role == Role::Active;
                 let role =
                     if settings.initial_role == Role::Standalone { Role::Standalone } else { Role::Standby };
-                (Durable::new(role, boot_id), is_first, None)
+                (Durable::new(role, boot_id), is_initial_active, None)
             }
             Found::Bad(why) => (Durable::new(Role::Standby, boot_id), false, Some(why)),
         };
         let until = now.mono.plus(settings.heartbeat.boot_time());
         let until_wall = now.wall.plus_s(settings.heartbeat.boot_time().as_secs());
+        let durable = Durable { is_first_start_due: is_first_start && lease.is_none(), ..durable };
         let mut watchdog = Self {
             view: View::new(settings.arbiters.len()),
             automatic: Automatic { operator: durable.operator_off.clone(), connectivity: None },
@@ -58,6 +59,7 @@ impl Watchdog {
             durable,
             boot_until: Some((until, until_wall)),
             is_first_start,
+            is_first_start_stopped: false,
             rounds: Rounds::new(now.mono),
             peer: None,
             peer_standby: None,
@@ -73,13 +75,17 @@ impl Watchdog {
             lease,
             effects: VecDeque::new(),
         };
-        if let Some(why) = unusable {
+        if let Some(why) = &unusable {
             let text = format!(
                 "the stored state cannot be used ({why}); nothing is guessed: this site boots as standby"
             );
             watchdog.notify(Trigger::StateUnusable, text);
         }
-        if !watchdog.adopt(now, guard) {
+        if unusable.is_some() && watchdog.lease.is_none() {
+            // It may have been active. Under `lease` the guard has ended that.
+            watchdog.change(Cause::FoundUnusable);
+            watchdog.begin_plan(PlanKind::BeStandby, Purpose::Undo);
+        } else if !watchdog.adopt(now, guard) {
             watchdog.resume(now);
         }
         watchdog.durable.boot_id = boot_id.to_owned();
@@ -87,20 +93,23 @@ impl Watchdog {
         watchdog
     }
 
-    /// Finishes what the stored state left unfinished.
+    /// Finishes what the stored state left unfinished. The rows begin at what the site was doing when it was stored.
     fn resume(&mut self, now: Now) {
         let is_same_boot = self.durable.boot_id == self.boot_id;
         self.durable.boot_id.clone_from(&self.boot_id);
         match self.durable.plan.clone() {
             Some(plan) if plan.kind == PlanKind::BeStandby => {
+                self.phase = Phase::Demoting;
                 self.change(Cause::FoundDemotion);
                 self.resume_plan(now, &plan);
             }
             Some(plan) if is_same_boot && self.may_resume_promotion(now) => {
+                self.phase = Phase::Promoting;
                 self.change(Cause::FoundPromotion);
                 self.resume_plan(now, &plan);
             }
             Some(_) => {
+                self.phase = Phase::Promoting;
                 self.change(Cause::FoundPromotionOfEarlierBoot);
                 self.begin_plan(PlanKind::BeStandby, Purpose::Undo);
             }
@@ -109,12 +118,14 @@ impl Watchdog {
                 self.phase = Phase::Active;
             }
             None if self.durable.role == Role::Active && self.durable.standing.is_stopped && is_same_boot => {
+                self.phase = Phase::Active;
                 self.change(Cause::FoundStopped);
                 self.durable.standing.is_stopped = false;
                 self.effects.push_back(Effect::HoldArbiters);
                 self.persist(AfterWrite::Nothing);
             }
             None if self.durable.role == Role::Active => {
+                self.phase = Phase::Active;
                 self.durable.standing.is_stopped = false;
                 self.change(Cause::FoundActive);
                 self.doubt_data(now);
@@ -152,18 +163,36 @@ impl Watchdog {
     /// The boot time is over, because it passed or because the other site was heard.
     pub(super) fn boot_ended(&mut self) {
         self.boot_until = None;
+        self.persist(AfterWrite::Nothing);
+    }
+
+    /// The first start of the initial active: a promotion like any other, so the switch of automatic failover stops it
+    /// for as long as it is off. It is not forgotten over a restart.
+    pub(super) fn start_first(&mut self) {
+        // Under `lease` nobody starts alone; the first start is a vote.
+        if !self.is_first_start || self.lease.is_some() || self.boot_until.is_some() {
+            return;
+        }
         let hears_active = self.peer.as_ref().is_some_and(|peer| peer.phase.may_serve());
-        if self.lease.is_some() {
-            // Under `lease` nobody starts alone; the first start is a vote.
+        if hears_active || self.phase != Phase::Standby {
+            self.is_first_start = false;
+            self.durable.is_first_start_due = false;
             self.persist(AfterWrite::Nothing);
             return;
         }
-        let is_first_active = std::mem::take(&mut self.is_first_start) && !hears_active;
-        if is_first_active && self.phase == Phase::Standby {
-            self.change(Cause::FirstStart);
-            self.begin_promotion(Purpose::FirstStart);
-        } else {
-            self.persist(AfterWrite::Nothing);
+        match self.automatic.why_off() {
+            Some(_) if self.is_first_start_stopped => {}
+            Some(why) => {
+                self.is_first_start_stopped = true;
+                self.notify(
+                    Trigger::GateClosed,
+                    format!("the first start of this site waits, so it is standby: {why}; it becomes active when automatic failover is enabled again"),
+                );
+            }
+            None => {
+                self.change(Cause::FirstStart);
+                self.begin_promotion(Purpose::FirstStart);
+            }
         }
     }
 }

@@ -71,6 +71,8 @@ impl Watchdog {
     pub(super) fn begin_promotion(&mut self, purpose: Purpose) {
         self.durable.epoch = self.durable.next_epoch(self.settings.site_index);
         self.durable.role = Role::Active;
+        self.is_first_start = false;
+        self.durable.is_first_start_due = false;
         self.durable.standing = Standing::default();
         self.clear_waits();
         self.begin_plan(PlanKind::BeActive, purpose);

@@ -43,6 +43,8 @@ pub struct Watchdog {
     boot_until: Option<(Moment, Utc)>,
     /// Whether the end of the boot time makes this site the initial active.
     is_first_start: bool,
+    /// Whether that has been said to wait for the switch of automatic failover.
+    is_first_start_stopped: bool,
     rounds: Rounds,
     view: View,
     automatic: Automatic,
@@ -151,6 +153,7 @@ impl Watchdog {
         if self.boot_until.is_some_and(|(moment, _)| moment <= now.mono) {
             self.boot_ended();
         }
+        self.start_first();
         if self.rounds.due().is_some_and(|due| due <= now.mono) {
             self.round_due(now);
         }

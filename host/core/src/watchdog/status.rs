@@ -55,6 +55,12 @@ impl Watchdog {
         self.boot_until.map(|(_, wall)| wall)
     }
 
+    /// Why the first start of this site waits, if it does.
+    pub fn why_first_start_waits(&self) -> Option<String> {
+        let is_due = self.is_first_start && self.lease.is_none() && self.boot_until.is_none();
+        is_due.then(|| self.automatic.why_off()).flatten()
+    }
+
     /// What is known of the other site's reachability.
     pub const fn reach(&self) -> Reach {
         self.rounds.reach

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Globals, edit, exit, output};
 use crate::config::{self, Config, model};
 use crate::probe::ssh::host_key::HostKeyError;
-use crate::probe::ssh::{Destination, Russh, SshError, Transport as _};
+use crate::probe::ssh::{Destination, SshError};
 
 /// How long the arbiter may take to show its key.
 const SHOW_TIMEOUT: Duration = Duration::from_secs(20);
@@ -115,7 +115,7 @@ fn shown(config: &Config, arbiter: &model::Arbiter) -> Result<Shown, String> {
         host_keys: Vec::new(),
     };
     let (runtime, local) = crate::cli::runtime().map_err(|error| error.to_string())?;
-    let nobody = Russh::with_known_hosts(Vec::new());
+    let nobody = config.ssh.adapter.transport(Vec::new());
     let ended = local.block_on(&runtime, nobody.connect(&to, Instant::now() + SHOW_TIMEOUT));
     match ended {
         Err(SshError::HostKey(HostKeyError::Unknown { kind, seen, .. })) => {

@@ -14,6 +14,7 @@ use crate::config::error::quoted;
 use crate::config::model::{Arbiter, Custom, Kind, MASK};
 use crate::config::reader::{Keys, Reader};
 use crate::config::secret::{private_key, secret};
+use crate::probe::ssh::key_trouble;
 
 const ARBITER: Keys = Keys {
     known: &[
@@ -79,13 +80,20 @@ fn arbiter(table: &Reader<'_>) -> Arbiter {
             "one of them: both sites log in to the arbiter",
         );
     }
+    if let Some(why) = private_key.as_ref().and_then(|key| key_trouble(key, password.is_some())) {
+        // No error: one device less is no reason not to watch.
+        table.warn("privateKey", &format!("the watchdog cannot log in with this key: {why}"));
+    }
     let host_key = table.texts("hostKey");
     for key in &host_key {
         check_host_key(table, key);
     }
     if host_key.is_empty() && table.get("hostKey").is_none() {
-        let scan = format!("`ssh-keyscan {host} | ssh-keygen -lf -` prints it");
-        table.warn("hostKey", &format!("none is pinned, so the watchdog does not log in there; {scan}"));
+        let text = format!(
+            "none is pinned, so the known hosts decide (knownHosts of [ssh]); `dr-watchdog arbiters trust {host}` shows \
+             the key and pins it"
+        );
+        table.warn("hostKey", &text);
     }
     let kind = word(table, "kind", &KINDS).unwrap_or(Kind::Auto);
     Arbiter {

@@ -14,6 +14,7 @@ mod manual;
 mod policy;
 mod site;
 mod smtp;
+mod ssh;
 mod steps;
 mod watchdog;
 
@@ -34,6 +35,7 @@ const ROOT: Keys = Keys::new(&[
     "policy",
     "roleChange",
     "smtp",
+    "ssh",
 ]);
 
 /// Reads and checks a configuration; the warnings come with it.
@@ -77,6 +79,7 @@ fn lower(report: &Report<'_>, node: &Node) -> Config {
         policy: policy::policy(&root, custom),
         role_change: steps::role_change(&root),
         smtp: smtp::smtp(&root),
+        ssh: ssh::ssh(&root),
         site,
         peer,
         watchdog,

@@ -1,6 +1,6 @@
 //! The example of two sites: accepted, complete, and true where it says "default".
 
-use super::{Imagined, load_text};
+use super::{Imagined, KEY, load_text};
 use crate::config::raw::{self, Node, Raw};
 use crate::config::{Config, defaults, safety_hash};
 
@@ -12,7 +12,7 @@ fn load(text: &str) -> (Config, Vec<String>) {
         .file("/etc/dr-watchdog/heartbeat.key", 0o600, "an example of a key, not a key")
         .file("/etc/dr-watchdog/arbiter-1.password", 0o600, "x")
         .file("/etc/dr-watchdog/smtp.password", 0o600, "x")
-        .file("/etc/dr-watchdog/id_ed25519", 0o600, "x")
+        .file("/etc/dr-watchdog/id_ed25519", 0o600, KEY)
         .file("/usr/bin/systemctl", 0o755, "");
     match load_text("/etc/dr-watchdog/dr-watchdog.toml", text, &around) {
         Ok(loaded) => loaded,

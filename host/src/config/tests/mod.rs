@@ -49,6 +49,27 @@ impl Surroundings for Imagined {
     }
 }
 
+/// A private key that opens nothing.
+pub(super) const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
+QyNTUxOQAAACDYsT0+znnLG9i3PeAGgJWxPN5SEwZMtKfgpydC5u4gZwAAAIh5ZaXNeWWl
+zQAAAAtzc2gtZWQyNTUxOQAAACDYsT0+znnLG9i3PeAGgJWxPN5SEwZMtKfgpydC5u4gZw
+AAAEA/hUMVIcHOVKZab/z7ukcz2Jc6B5dKEymShqoPHYDnvtixPT7Oecsb2Lc94AaAlbE8
+3lITBky0p+CnJ0Lm7iBnAAAAAAECAwQF
+-----END OPENSSH PRIVATE KEY-----
+";
+
+/// The same kind of key under a passphrase.
+pub(super) const ENCRYPTED_KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABBp13Yec0
+q2DcXiMyCeRpMTAAAAAQAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAICOxrqpV49h8MgYm
+N+agHp7BZlOovHUUm7avL4+pWkfAAAAAkCiblanpv7grLB2TihWojJoIUskw8OTH5YYYal
+GPNyYZMcKv+pyY+wca50AZDG+dysCvPiWV/+RkdYL5426gfDS+l4yO6lVb7p5pPWuR8hny
+Ca7Dw2eXc+oYy485BWxlb/by1Ya/XGDTSSWyliQ/ILW6XT6ZZoWLrUatq0NItaTmljuaF7
+EUEtV3zqSz5AdPGg==
+-----END OPENSSH PRIVATE KEY-----
+";
+
 /// The least that is accepted; line 1 is `[site]`.
 pub(super) const LEAST: &str = r#"[site]
 name = "a"
@@ -139,8 +160,8 @@ fn secrets_come_from_files_variables_and_credentials_and_are_never_shown() {
         + "privateKey = \"/keys/id\"\n[smtp]\nhost = \"mail.example.com\"\nfrom = \"a@example.com\"\nusername = \"u\"\n\
            password = { credential = \"mail\" }\n";
     let around = Imagined::default()
-        .file("/etc/dr-watchdog/key", 0o600, "0123456789abcdef\n")
-        .file("/keys/id", 0o644, "PRIVATE\n")
+        .file("/etc/dr-watchdog/key", 0o644, "0123456789abcdef\n")
+        .file("/keys/id", 0o640, KEY)
         .file("/run/credentials/mail", 0o444, "mail secret")
         .variable("PASS", "pass secret")
         .variable("CREDENTIALS_DIRECTORY", "/run/credentials");
@@ -149,14 +170,79 @@ fn secrets_come_from_files_variables_and_credentials_and_are_never_shown() {
         |secret: &Option<secrecy::SecretString>| secret.as_ref().map(|s| s.expose_secret().to_owned());
     assert_eq!(exposed(&config.peer.heartbeat_key).as_deref(), Some("0123456789abcdef"));
     assert_eq!(exposed(&config.arbiters[0].password).as_deref(), Some("pass secret"));
-    assert_eq!(exposed(&config.arbiters[0].private_key).as_deref(), Some("PRIVATE\n"));
+    assert_eq!(exposed(&config.arbiters[0].private_key).as_deref(), Some(KEY));
     assert_eq!(exposed(&config.smtp.as_ref().unwrap().password).as_deref(), Some("mail secret"));
     let printed = format!("{config:?} {}", json!(sections(&config)));
-    for secret in ["0123456789abcdef", "pass secret", "PRIVATE", "mail secret"] {
+    for secret in ["0123456789abcdef", "pass secret", "OPENSSH PRIVATE", "mail secret"] {
         assert!(!printed.contains(secret), "{secret}");
     }
-    assert!(warnings.iter().any(|warning| warning.contains("every user can read /keys/id (mode 0644)")));
-    assert!(!warnings.iter().any(|warning| warning.contains("/etc/dr-watchdog/key")));
+    let of_files: Vec<&String> = warnings.iter().filter(|warning| warning.contains("can read")).collect();
+    assert_eq!(of_files.len(), 1, "{of_files:?}");
+    assert!(of_files[0].contains("every user can read /etc/dr-watchdog/key (mode 0644)"), "{of_files:?}");
+}
+
+#[test]
+fn a_private_key_that_others_can_read_is_refused_and_one_that_opens_nothing_is_told() {
+    let text = format!("{LEAST}privateKey = \"/keys/id\"\n");
+    for mode in [0o644, 0o604, 0o777] {
+        let errors = load_with(&text, &Imagined::default().file("/keys/id", mode, KEY)).unwrap_err();
+        assert_eq!(errors.errors[0].key, "watchdog.failureDetection.arbiters.0.privateKey");
+        let said = errors.to_string();
+        assert!(said.contains(&format!("every user can read (mode {mode:04o})")), "{said}");
+        assert!(said.contains("run `chmod o-rwx /keys/id`"), "{said}");
+    }
+    let alone = text.replace("password = \"x\"\n", "");
+    for (text, key, told) in [
+        (&text, KEY, None),
+        (&text, ENCRYPTED_KEY, None),
+        (
+            &alone,
+            ENCRYPTED_KEY,
+            Some("privateKey: the watchdog cannot log in with this key: it is encrypted"),
+        ),
+        (&alone, "no key\n", Some("expected the text of an OpenSSH or PEM private key")),
+    ] {
+        let (_, warnings) = load_with(text, &Imagined::default().file("/keys/id", 0o600, key)).unwrap();
+        let of_key = warnings.iter().find(|warning| warning.contains("this key"));
+        match told {
+            None => assert_eq!(of_key, None),
+            Some(told) => assert!(of_key.is_some_and(|warning| warning.contains(told)), "{warnings:?}"),
+        }
+    }
+}
+
+#[test]
+fn known_hosts_that_are_written_have_to_be_there_and_those_of_ssh_do_not() {
+    let known = |config: &Config| {
+        config.ssh.known_hosts.iter().map(|file| file.display().to_string()).collect::<Vec<_>>()
+    };
+    let around = Imagined::default().variable("HOME", "/home/dr").file("/etc/dr-watchdog/known", 0o644, "");
+    let (config, _) = load_with(LEAST, &around).unwrap();
+    assert_eq!(known(&config), ["/home/dr/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"]);
+    let (config, _) = load_with(&format!("{LEAST}[ssh]\nknownHosts = \"known\"\n"), &around).unwrap();
+    assert_eq!(known(&config), ["/etc/dr-watchdog/known"]);
+    let (config, _) = load_with(&format!("{LEAST}[ssh]\nknownHosts = []\n"), &around).unwrap();
+    assert_eq!(known(&config), Vec::<String>::new());
+    let missing = format!("{LEAST}[ssh]\nknownHosts = [\"known\", \"/no\"]\n");
+    let errors = load_with(&missing, &around).unwrap_err();
+    assert_eq!((errors.errors.len(), errors.errors[0].key.as_str()), (1, "ssh.knownHosts"));
+    assert!(errors.to_string().contains("\"/no\""), "{errors}");
+}
+
+#[test]
+fn an_adapter_that_is_not_built_in_is_refused_with_the_way_to_build_it() {
+    let loaded = load_with(&format!("{LEAST}[ssh]\nadapter = \"thrussh\"\n"), &Imagined::default());
+    if cfg!(feature = "thrussh") {
+        let (_, warnings) = loaded.unwrap();
+        assert!(warnings.iter().any(|warning| warning.contains("reaches fewer devices")), "{warnings:?}");
+    } else {
+        let said = loaded.unwrap_err().to_string();
+        assert!(said.contains("ssh.adapter") && said.contains("--features thrussh"), "{said}");
+    }
+    let said = load_with(&format!("{LEAST}[ssh]\nadapter = \"rush\"\n"), &Imagined::default())
+        .unwrap_err()
+        .to_string();
+    assert!(said.contains("did you mean \"russh\"?"), "{said}");
 }
 
 #[test]
@@ -245,4 +331,26 @@ fn the_safety_hash_changes_with_what_both_sites_must_share_and_with_nothing_else
     ] {
         assert_ne!(safety_hash(&good(&LEAST.replace(from, to))), base, "{to}");
     }
+}
+
+#[test]
+fn the_safety_hash_covers_how_a_custom_device_is_asked_and_read() {
+    let custom =
+        |rest: &str| good(&LEAST.replace("username", &format!("kind = \"custom\"\n{rest}\nusername")));
+    let hashes: Vec<_> = [
+        "command = \"a\"\npattern = '(?<from>b)'",
+        "command = \"c\"\npattern = '(?<from>b)'",
+        "command = \"a\"\npattern = '(?<from>c)'",
+        "command = \"a\"\npattern = '(?<from>b)'\nignore = 'd'",
+        "command = \"a\"\npattern = '(?<from>b)'\nignore = 'e'",
+        // Neither a line end nor a quote lets one setting look like another.
+        "command = \"a\"\npattern = \"(?<from>b)\\nignore d\"",
+    ]
+    .iter()
+    .map(|rest| safety_hash(&custom(rest)))
+    .collect();
+    for (index, hash) in hashes.iter().enumerate() {
+        assert!(!hashes[..index].contains(hash), "{index}");
+    }
+    assert_eq!(hashes[0], safety_hash(&custom("pattern = '(?<from>b)'\ncommand = \"a\"")));
 }

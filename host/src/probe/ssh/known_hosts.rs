@@ -11,7 +11,7 @@ use sha1::Sha1;
 use super::host_key::HostKeyError;
 
 /// Largest file that is read: a hundred thousand hosts.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+pub const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// One key that a file has for a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +33,9 @@ impl Known {
     }
 }
 
-/// The files that `ssh` reads too.
-pub fn standard_files() -> Vec<PathBuf> {
-    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh/known_hosts"));
+/// The files that `ssh` reads too, for a user with this home.
+pub fn standard_files(home: Option<&str>) -> Vec<PathBuf> {
+    let home = home.map(|home| Path::new(home).join(".ssh/known_hosts"));
     home.into_iter().chain([PathBuf::from("/etc/ssh/ssh_known_hosts")]).collect()
 }
 

@@ -13,6 +13,8 @@ use super::{Destination, SshError};
 
 /// Most rounds of questions in one keyboard-interactive log-in: a server that goes on asking is never satisfied.
 const QUESTION_ROUNDS_MAX: usize = 8;
+pub(super) const NO_PASSPHRASE: &str =
+    "it is encrypted; write its passphrase as the password of this arbiter";
 
 /// What a destination shows to prove who we are.
 #[derive(Debug)]
@@ -164,18 +166,32 @@ impl From<Error> for Refusal {
 }
 
 fn read_key(text: &SecretString, passphrase: Option<&SecretString>) -> Result<PrivateKey, String> {
+    if let Some(key) = unencrypted(text)? {
+        return Ok(key);
+    }
+    let passphrase = passphrase.ok_or(NO_PASSPHRASE)?;
+    decode_secret_key(text.expose_secret(), Some(passphrase.expose_secret()))
+        .map_err(|error| format!("it is encrypted, and the arbiter's password does not open it ({error})"))
+}
+
+/// The key, if it can be read without a passphrase; `None` if it is encrypted.
+fn unencrypted(text: &SecretString) -> Result<Option<PrivateKey>, String> {
     let text = text.expose_secret();
     match decode_secret_key(text, None) {
-        Ok(key) => return Ok(key),
-        Err(russh::keys::Error::KeyIsEncrypted) => {}
-        Err(_) if text.contains("ENCRYPTED") => {}
-        Err(error) => return Err(format!("{error}; expected the text of an OpenSSH or PEM private key")),
+        Ok(key) => Ok(Some(key)),
+        Err(russh::keys::Error::KeyIsEncrypted) => Ok(None),
+        Err(_) if text.contains("ENCRYPTED") => Ok(None),
+        Err(error) => Err(format!("{error}; expected the text of an OpenSSH or PEM private key")),
     }
-    let Some(passphrase) = passphrase else {
-        return Err("it is encrypted; write its passphrase as the password of this arbiter".to_owned());
-    };
-    decode_secret_key(text, Some(passphrase.expose_secret()))
-        .map_err(|error| format!("it is encrypted, and the arbiter's password does not open it ({error})"))
+}
+
+/// Why a private key cannot be used, as far as that can be told without opening it, which takes a while.
+pub fn key_trouble(text: &SecretString, has_passphrase: bool) -> Option<String> {
+    match unencrypted(text) {
+        Ok(None) if !has_passphrase => Some(NO_PASSPHRASE.to_owned()),
+        Ok(_) => None,
+        Err(why) => Some(why),
+    }
 }
 
 /// What a server takes, in its own words.

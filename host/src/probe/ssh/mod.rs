@@ -8,17 +8,28 @@ pub mod known_hosts;
 mod login;
 mod russh;
 mod stream;
+#[cfg(feature = "thrussh")]
+mod thrussh;
+#[cfg(feature = "thrussh")]
+mod thrussh_gate;
+#[cfg(feature = "thrussh")]
+mod thrussh_login;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dr_watchdog_sdk::evidence::SshOutcome;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
+pub use self::login::key_trouble;
 pub use self::russh::Russh;
+#[cfg(feature = "thrussh")]
+pub use self::thrussh::Thrussh;
 use super::resolve::{self, ResolveError};
 use super::tcp::TcpError;
 use host_key::HostKeyError;
@@ -27,6 +38,35 @@ use host_key::HostKeyError;
 pub const OUTPUT_BYTES_MAX: usize = 16 << 20;
 /// Most bytes of a command's error output that are kept; the rest is dropped, as it only explains.
 pub const STDERR_BYTES_MAX: usize = 64 << 10;
+
+/// Which library speaks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    /// `russh`, the usual one.
+    Russh,
+    /// `thrussh`, where the program was built with it.
+    Thrussh,
+}
+
+impl Adapter {
+    /// Whether this program has it.
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Russh => true,
+            Self::Thrussh => cfg!(feature = "thrussh"),
+        }
+    }
+
+    /// The transport with these files of known hosts. The usual one takes the place of one that is not built in; the
+    /// configuration has refused that before.
+    pub fn transport(self, known_hosts: Vec<PathBuf>) -> Arc<dyn Transport> {
+        match self {
+            #[cfg(feature = "thrussh")]
+            Self::Thrussh => Arc::new(Thrussh::with_known_hosts(known_hosts)),
+            _ => Arc::new(Russh::with_known_hosts(known_hosts)),
+        }
+    }
+}
 
 /// A future that may be awaited anywhere.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -41,10 +41,10 @@ pub struct Russh {
 impl Russh {
     /// With the files of known hosts that `ssh` reads too.
     pub fn new() -> Self {
-        Self::with_known_hosts(known_hosts::standard_files())
+        Self::with_known_hosts(known_hosts::standard_files(std::env::var("HOME").ok().as_deref()))
     }
 
-    /// With other files of known hosts.
+    /// With these files of known hosts.
     pub const fn with_known_hosts(known_hosts: Vec<PathBuf>) -> Self {
         Self { known_hosts }
     }

@@ -7,6 +7,7 @@ use super::rows::restarted;
 use super::{Site, settings, stored};
 use crate::durable::{Durable, DurablePlan, Found, Purpose};
 use crate::effect::{PlanKind, Trigger};
+use crate::event::Event;
 use crate::settings::{OnFailure, Settings, Step};
 use crate::transitions::Phase;
 
@@ -16,6 +17,7 @@ fn a_site_that_was_active_boots_as_standby_and_stops_its_services_first() {
     assert_eq!(site.watchdog.phase(), Phase::Standby);
     assert_eq!((site.count("beStandby 0"), site.count("beStandby 1"), site.count("beActive 0")), (1, 1, 0));
     assert_eq!(site.watchdog.failover(), LastFailover::ActiveToStandby);
+    assert_eq!(site.rows[0].from, Phase::Active, "the history begins at what was true");
 }
 
 #[test]
@@ -86,12 +88,76 @@ fn a_first_start_with_a_silent_peer_waits_for_the_boot_time() {
     assert_eq!(site.watchdog.phase(), Phase::Active);
 }
 
+fn off(seconds: Option<u64>) -> Event {
+    let span = seconds.map(std::time::Duration::from_secs);
+    Event::OperatorDisabled { span, reason: "maintenance".to_owned(), by: "ops".to_owned() }
+}
+
+#[test]
+fn a_first_start_waits_while_an_operator_has_automatic_failover_off() {
+    let initial = || Settings { initial_role: Role::Active, ..settings() };
+    for peer in [None, Some((Phase::Standby, 0))] {
+        let mut site = Site::boot_beside(initial(), Found::Absent, peer, peer.is_some());
+        site.answer(Action::BeActive);
+        site.give(off(Some(600)));
+        site.run_for(500);
+        assert_eq!(site.watchdog.phase(), Phase::Standby, "{peer:?}");
+        assert_eq!((site.count("beActive 0"), site.watchdog.epoch()), (0, 0));
+        assert!(site.watchdog.why_first_start_waits().is_some_and(|why| why.contains("maintenance")));
+        let said = |notice: &&crate::effect::Notice| notice.text.contains("first start of this site waits");
+        assert_eq!(site.notices.iter().filter(said).count(), 1, "said once");
+        site.run_for(200);
+        assert_eq!((site.watchdog.phase(), site.count("beActive 0")), (Phase::Active, 1), "{peer:?}");
+        assert_eq!(site.watchdog.failover(), LastFailover::None, "it was no failover");
+        assert!(site.watchdog.why_first_start_waits().is_none());
+    }
+}
+
+#[test]
+fn a_first_start_that_waits_goes_on_when_an_operator_enables_it_even_after_a_restart() {
+    let initial = || Settings { initial_role: Role::Active, ..settings() };
+    let mut site = Site::boot_beside(initial(), Found::Absent, None, false);
+    site.give(off(None));
+    let early = site.stored.clone().unwrap();
+    site.run_for(300);
+    let late = site.stored.clone().unwrap();
+    for stored in [early, late] {
+        let mut again = Site::boot_beside(initial(), Found::Good(Box::new(stored.clone())), None, false);
+        again.run_for(300);
+        assert_eq!(again.watchdog.phase(), Phase::Standby);
+        again.give(Event::OperatorEnabled);
+        again.run_for(10);
+        assert_eq!(again.watchdog.phase(), Phase::Active);
+        assert!(again.stored.is_some_and(|stored| !stored.is_first_start_due), "there is one first start");
+        let mut other = Site::boot_beside(settings(), Found::Good(Box::new(stored)), None, false);
+        other.give(Event::OperatorEnabled);
+        other.run_for(300);
+        assert_eq!(other.watchdog.phase(), Phase::Standby, "no longer configured as the initial active");
+    }
+}
+
+#[test]
+fn a_first_start_that_waits_is_over_when_the_other_site_serves() {
+    let settings = Settings { initial_role: Role::Active, ..settings() };
+    let mut site = Site::boot(settings, Found::Absent, Some((Phase::Standby, 0)));
+    site.give(off(None));
+    site.run_for(120);
+    site.beat = Some((Phase::Active, 2));
+    site.run_for(60);
+    site.give(Event::OperatorEnabled);
+    site.run_for(60);
+    assert_eq!(site.watchdog.phase(), Phase::Standby);
+    assert!(site.stored.is_some_and(|stored| !stored.is_first_start_due));
+}
+
 #[test]
 fn a_state_that_cannot_be_read_is_never_guessed_at() {
     let settings = Settings { initial_role: Role::Active, ..settings() };
     let mut site = Site::boot(settings, Found::Bad("the checksum is wrong".to_owned()), None);
     site.run_for(200);
     assert_eq!(site.watchdog.phase(), Phase::Standby);
+    assert_eq!((site.count("beStandby 0"), site.count("beStandby 1")), (1, 1), "it may have been active");
+    assert_eq!(site.watchdog.failover(), LastFailover::None);
     assert!(site.notices.iter().any(|notice| notice.trigger == Trigger::StateUnusable));
 }
 

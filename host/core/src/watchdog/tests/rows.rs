@@ -177,6 +177,7 @@ fn every_row_is_hit() {
         yields_while_promoting(),
         demotion_stuck(),
         Site::active(),
+        Site::boot(settings(), Found::Bad("cut off".to_owned()), None),
         restarted(Role::Active, None, "boot-1"),
         super::operator::restarted_after_stop("boot-1"),
         restarted(Role::Active, Some((PlanKind::BeActive, 1, "two")), "boot-1"),

@@ -1,0 +1,210 @@
+//! One question to a policy, made of files instead of a running site.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dr_watchdog_core::evidence::{Evidence, ManagedRule};
+use dr_watchdog_sdk::sections::{Sections, Situation};
+use dr_watchdog_sdk::threshold::Threshold;
+use dr_watchdog_sdk::{Context, Utc};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::policy_probes::Probes;
+use crate::config;
+use crate::policy::{Answers, Network, Outcome, PolicySpec, Question, Runner};
+
+/// Age from which a session is stale: F of the reference timers (a real site takes its own from `[exclusion]`).
+const STALE_MS: u64 = 80_000;
+/// Longest input file.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// What a policy is asked, with everything that answers its host calls.
+pub(super) struct Asking {
+    /// The question.
+    pub(super) question: Question,
+    evidence: Evidence,
+    warning: Threshold,
+    network: Box<dyn Network>,
+}
+
+impl Asking {
+    /// What sections with probes ask.
+    ///
+    /// # Errors
+    /// When the sections are none.
+    pub(super) fn of_probes(mut sections: Value, probes: Probes, deadline: Duration) -> Result<Self, String> {
+        let typed = typed(&sections)?;
+        let role = typed.role.ok_or("role is missing; it is active or standby")?;
+        let now = probes.now.unwrap_or_else(wall_clock);
+        let situation = probes.situation.unwrap_or(Situation::PeerLost);
+        write_service(&mut sections, now, situation, probes.wait_time)?;
+        let detection = typed.watchdog.unwrap_or_default().failure_detection;
+        let rule = ManagedRule::new(&[], typed.core.as_ref(), STALE_MS);
+        let evidence = Evidence { time: now, arbiters: probes.arbiters.clone() }
+            .completed(&detection.arbiter_names(), &rule);
+        let context = Context {
+            role,
+            situation,
+            wait_time: probes.wait_time,
+            previous: None,
+            deadline_ms: millis(deadline),
+            now,
+        };
+        Ok(Self::new(context, sections, evidence, detection.threshold.warning, Box::new(probes)))
+    }
+
+    /// What was asked once, as it was asked.
+    ///
+    /// # Errors
+    /// When the sections are none.
+    pub(super) fn of_record(
+        context: Context,
+        sections: Value,
+        evidence: Evidence,
+        network: Box<dyn Network>,
+    ) -> Result<Self, String> {
+        let warning = typed(&sections)?.watchdog.unwrap_or_default().failure_detection.threshold.warning;
+        Ok(Self::new(context, sections, evidence, warning, network))
+    }
+
+    fn new(
+        context: Context,
+        sections: Value,
+        evidence: Evidence,
+        warning: Threshold,
+        network: Box<dyn Network>,
+    ) -> Self {
+        let question = Question {
+            context,
+            sections: config::without_secrets(sections.clone()),
+            sections_with_secrets: sections,
+        };
+        Self { question, evidence, warning, network }
+    }
+
+    /// Asks once.
+    pub(super) async fn ask(&self, runner: &mut Runner) -> Outcome {
+        let context = &self.question.context;
+        let answers = Answers {
+            sections: self.question.sections.clone(),
+            evidence: self.evidence.clone(),
+            role: context.role,
+            warning: self.warning,
+            now: context.now,
+            deadline: Instant::now() + Duration::from_millis(context.deadline_ms),
+            network: &*self.network,
+        };
+        runner.evaluate(self.question.clone(), &answers).await
+    }
+}
+
+/// A policy that is about to be loaded, with a folder of its own for sockets and state.
+pub(super) struct Bench {
+    /// How the policy runs.
+    pub(super) spec: PolicySpec,
+    /// Removed when all is answered.
+    folder: TempDir,
+}
+
+impl Bench {
+    /// Room for one policy.
+    ///
+    /// # Errors
+    /// When there is no temporary folder, or no such policy.
+    pub(super) fn new(policy: &Path) -> Result<Self, String> {
+        let folder =
+            tempfile::tempdir().map_err(|error| format!("no temporary folder could be made: {error}"))?;
+        let spec = super::policy::spec(policy, folder.path()).map_err(|failure| failure.message)?;
+        Ok(Self { spec, folder })
+    }
+
+    /// Lets the policy find this as what it put last.
+    ///
+    /// # Errors
+    /// When the temporary folder is not writable.
+    pub(super) fn remember(&mut self, state: &Value) -> Result<(), String> {
+        let file = self.folder.path().join("policy-state.json");
+        std::fs::write(&file, state.to_string())
+            .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+        self.spec.terms.state_file = Some(file);
+        Ok(())
+    }
+
+    /// What the policy put last, where [`Bench::remember`] made room for it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn remembered(&self) -> Result<Value, String> {
+        self.spec.terms.state_file.as_deref().map_or(Ok(Value::Null), read)
+    }
+}
+
+fn typed(sections: &Value) -> Result<Sections, String> {
+    serde_json::from_value(sections.clone()).map_err(|error| format!("these are no sections: {error}"))
+}
+
+/// A span in whole milliseconds.
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Every engine sees the instant, the situation and the wait in the sections, whatever the file says.
+fn write_service(
+    sections: &mut Value,
+    now: Utc,
+    situation: Situation,
+    wait_time: Option<Utc>,
+) -> Result<(), String> {
+    let mut at = sections;
+    for key in ["states", "heartbeat", "service"] {
+        at = at
+            .as_object_mut()
+            .ok_or_else(|| format!("the sections: what should hold \"{key}\" is no object"))?
+            .entry(key)
+            .or_insert_with(|| Value::Object(Map::new()));
+    }
+    let service = at.as_object_mut().ok_or("the sections: states.heartbeat.service is no object")?;
+    service.insert("now".to_owned(), json!(now));
+    service.insert("situation".to_owned(), json!(situation));
+    service.insert("waitTime".to_owned(), json!(wait_time));
+    Ok(())
+}
+
+/// Reads a JSON file.
+///
+/// # Errors
+/// When it cannot be read, is too long, or holds something else.
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let shown = path.display();
+    let length = path.metadata().map_err(|error| format!("{shown} cannot be read: {error}"))?.len();
+    if length > FILE_BYTES_MAX {
+        return Err(format!("{shown} has {length} bytes, more than {FILE_BYTES_MAX}"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("{shown}: {error}"))
+}
+
+fn wall_clock() -> Utc {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Utc::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_question_is_written_into_sections_that_have_no_states() {
+        let mut sections = json!({"role": "standby"});
+        write_service(&mut sections, Utc::default(), Situation::Waiting, None).unwrap();
+        let service = &sections["states"]["heartbeat"]["service"];
+        assert_eq!(
+            *service,
+            json!({"now": "1970-01-01T00:00:00+00:00", "situation": "waiting", "waitTime": null})
+        );
+        assert!(write_service(&mut json!({"states": 3}), Utc::default(), Situation::Waiting, None).is_err());
+    }
+}
