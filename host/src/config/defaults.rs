@@ -37,7 +37,7 @@ pub(super) const POLICY_MEMORY_BYTES: u64 = 128 << 20;
 pub(super) const STEP_DEADLINE: Duration = s(300);
 
 /// All of them, key by key. `exclusion.wait` is not here: its default is computed from the others.
-pub const TABLE: [Default; 43] = [
+pub const TABLE: [Default; 44] = [
     default("mode", "\"enforce\"", "verdicts are carried out; \"observe\" only records them"),
     default("site.initialRole", "\"standby\"", "a site without a stored state must not serve unasked"),
     default("peer.sshPort", "22", "TCP port; the port of SSH"),
