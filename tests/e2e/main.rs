@@ -12,4 +12,5 @@ mod cuts;
 mod demo;
 mod grace;
 mod lab;
+mod operators;
 mod reload;
