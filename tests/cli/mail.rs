@@ -3,14 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dr_watchdog::cli::client;
 use dr_watchdog_tests::lab::mail::{Kept, MAIL_ADDRESS, MAIL_LOG_IN, MAIL_PORT, all_kept, certificate};
 use dr_watchdog_tests::lab::network::SITE_B;
 use dr_watchdog_tests::lab::{Ledger, Lone, MailServer, Recipe};
 use dr_watchdog_tests::program::{Run, run, twin};
 use dr_watchdog_tests::wait;
+use serde_json::json;
 
 /// Longest wait for a mail: some tries with their pauses.
 const MAIL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Alarms of a bad minute.
+const ALARMS: usize = 10_000;
 
 /// A site that mails to two people, with these lines in `[smtp]`.
 fn lone(smtp: impl Fn(&Ledger) -> String) -> Lone {
@@ -297,4 +302,24 @@ fn one_recipient_who_does_not_exist_costs_the_others_nothing() {
     assert_eq!(answers["recipients"][0]["ok"], false, "{answers}");
     assert_eq!(answers["recipients"][1]["ok"], true, "{answers}");
     assert_eq!(server.kept()[0].recipients, ["b@example.com"]);
+}
+
+#[test]
+fn ten_thousand_alarms_are_a_handful_of_mails() {
+    let mut lone = in_clear();
+    let server = MailServer::real(&lone.scratch, &lone.namespace, "none", false);
+    lone.site.start();
+    let socket = &lone.site.paths().socket;
+    // A switch that is turned off and on is a trouble that comes and goes.
+    for number in 0..ALARMS / 2 {
+        let off = json!({"disable": {"seconds": null, "reason": number.to_string(), "by": "a test"}});
+        client::ask(socket, "automaticFailover", off).unwrap();
+        client::ask(socket, "automaticFailover", json!({"enable": true})).unwrap();
+    }
+    wait_empty_queue(&mut lone);
+    let mails = count(&server.kept(), "automaticFailoverDisabled");
+    assert!((2..=6).contains(&mails), "three episodes with their ends, not {mails}");
+    let told =
+        lone.site.history().iter().filter(|record| record["trigger"] == "automaticFailoverDisabled").count();
+    assert_eq!(told, ALARMS / 2, "the history has them all");
 }

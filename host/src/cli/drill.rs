@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::drill_checks::{self, Check, Outcome};
 use super::screen::{Look, Page, Tone};
 use super::{Globals, exit, output};
-use crate::config;
 
 /// Arguments of `drill`.
 #[derive(Debug, clap::Args)]
@@ -23,12 +22,9 @@ pub struct Args {
 /// Runs the command: 0 everything would work, 1 something would not, 2 the configuration cannot be used.
 pub fn run(globals: &Globals, args: &Args) -> ExitCode {
     let paths = globals.paths();
-    let config = match config::load(&paths) {
-        Ok((config, _)) => config,
-        Err(errors) => {
-            output::refused(args.json, &errors.to_string());
-            return exit::code(exit::USAGE);
-        }
+    let config = match globals.config(args.json) {
+        Ok(config) => config,
+        Err(code) => return code,
     };
     let (runtime, local) = match super::runtime() {
         Ok(runtime) => runtime,

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
+use crate::config::Config;
 use crate::paths::Paths;
 
 pub mod api;
@@ -72,6 +73,20 @@ impl Globals {
     /// The files of the chosen root.
     pub fn paths(&self) -> Paths {
         Paths::below(self.root.as_deref())
+    }
+}
+
+impl Globals {
+    /// The configuration of the chosen root; where it cannot be used, that is said.
+    ///
+    /// # Errors
+    /// The status to end with.
+    pub fn config(&self, as_json: bool) -> Result<Config, ExitCode> {
+        let loaded = crate::config::load(&self.paths());
+        loaded.map(|(config, _)| config).map_err(|errors| {
+            output::refused(as_json, &errors.to_string());
+            exit::code(exit::USAGE)
+        })
     }
 }
 

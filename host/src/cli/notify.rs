@@ -6,7 +6,7 @@ use dr_watchdog_sdk::Utc;
 use serde_json::{Value, json};
 
 use super::{Globals, exit, output};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::daemon;
 use crate::notify::damping::Due;
 use crate::notify::kind::Kind;
@@ -69,9 +69,9 @@ fn test(globals: &Globals, args: &TestArgs) -> ExitCode {
             return refuse(args.json, exit::USAGE, &text);
         }
     };
-    let config = match config::load(&globals.paths()) {
-        Ok((config, _)) => config,
-        Err(errors) => return refuse(args.json, exit::USAGE, &errors.to_string()),
+    let config = match globals.config(args.json) {
+        Ok(config) => config,
+        Err(code) => return code,
     };
     let Some(server) = daemon::mail_server(&config) else {
         return refuse(args.json, exit::FAILED, &nobody(&config));

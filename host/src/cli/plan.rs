@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::screen::{Look, Page, Tone};
 use super::{Globals, exit, output};
-use crate::config;
 use crate::config::model::{OnFailure, Step};
 use crate::daemon::history;
 
@@ -24,12 +23,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(globals: &Globals, args: &Args) -> ExitCode {
     let paths = globals.paths();
-    let config = match config::load(&paths) {
-        Ok((config, _)) => config,
-        Err(errors) => {
-            output::refused(args.json, &errors.to_string());
-            return exit::code(exit::USAGE);
-        }
+    let config = match globals.config(args.json) {
+        Ok(config) => config,
+        Err(code) => return code,
     };
     // Without a history nothing has been measured, which is what is shown.
     let measured = history::newest_of(&paths.history_file, "step").unwrap_or_default();
