@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{self, Config};
 use crate::daemon::health::{exclusion, services};
-use crate::daemon::now;
 use crate::daemon::state_file::StateFile;
+use crate::daemon::{mail_server, now};
+use crate::notify::queue::Queue;
 use crate::paths::Paths;
 use crate::policy::engine_of;
 
@@ -85,8 +86,19 @@ pub(super) fn health(paths: &Paths) -> Value {
             "held": null,
         },
         "policy": policy(config),
-        "heartbeats": null,
-        "mail": null,
+        "heartbeats": {
+            "pings": null,
+            "unansweredRuns": null,
+            "takenForLost": null,
+            "gaps": null,
+            "gapP50Ms": null,
+            "gapP99Ms": null,
+            "gapMaxMs": null,
+            "gapsAboveLost": null,
+            "lostAfterMs": null,
+            "advice": null,
+        },
+        "mail": config.map(|config| mail(paths, config)),
         "services": services(&states),
         "lastDecision": null,
         "problems": problems,
@@ -117,6 +129,22 @@ fn automatic_failover(stored: Option<&Durable>, states: &Value) -> Value {
             json!({"enabled": enabled, "until": null, "reason": null, "by": null})
         }
     }
+}
+
+/// What waits on disk is known; how delivery goes is not.
+fn mail(paths: &Paths, config: &Config) -> Value {
+    let Some(server) = mail_server(config) else { return Value::Null };
+    let waiting = paths.mail_dir.is_dir().then(|| Queue::open(&paths.mail_dir).0.len());
+    json!({
+        "server": format!("{}:{}", server.host, server.port),
+        "recipients": server.recipients,
+        "waiting": waiting.unwrap_or(0),
+        "delivered": null,
+        "givenUp": null,
+        "lastDelivered": null,
+        "trouble": null,
+        "caEnds": server.ca_ends,
+    })
 }
 
 fn unknown_exclusion() -> Value {

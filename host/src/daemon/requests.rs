@@ -7,6 +7,7 @@ use std::time::Duration;
 use dr_watchdog_core::effect::{PlanKind, Trigger};
 use dr_watchdog_core::transitions::Phase;
 use dr_watchdog_core::{Event, Now, Watchdog};
+use dr_watchdog_sdk::Utc;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
@@ -21,6 +22,8 @@ use crate::frames::{Request, Response, ResponseError};
 /// Longest ping over the control socket, in milliseconds, and most tries: a caller waits for them.
 const PING_TIMEOUT_MS_MAX: u64 = 60_000;
 const PING_RETRIES_MAX: u64 = 10;
+/// Certificates that end sooner are told: a month, in which a new one is had at leisure.
+const CERTIFICATE_NOTICE_S: u64 = 30 * 86_400;
 /// Most hosts of one ping over the control socket.
 const PING_HOSTS_MAX: usize = 1_000;
 
@@ -166,12 +169,7 @@ impl World {
             ));
         }
         let mail = self.notifier.status();
-        if let Some(trouble) = mail["trouble"].as_str() {
-            problems.push(Problem::warning(
-                format!("{} mails wait: {trouble}", mail["waiting"]),
-                "they are sent when the server takes them; `notify test` tries it at once",
-            ));
-        }
+        problems.extend(mail_problems(now.wall, &mail));
         let mut services = services(&json!(sections::states(now, core)));
         self.watched.since.add_to(&mut services);
         let last_decision = self.last_decision.as_ref();
@@ -188,6 +186,25 @@ impl World {
         };
         health(now, core, &self.config, &beside)
     }
+}
+
+/// What `health` warns of about mail.
+fn mail_problems(now: Utc, mail: &Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(trouble) = mail["trouble"].as_str() {
+        problems.push(Problem::warning(
+            format!("{} mails wait: {trouble}", mail["waiting"]),
+            "they are sent when the server takes them; `notify test` tries it at once",
+        ));
+    }
+    let ends = mail["caEnds"].as_str().and_then(|ends| Utc::parse(ends).ok());
+    if let Some(ends) = ends.filter(|ends| *ends <= now.plus_s(CERTIFICATE_NOTICE_S)) {
+        problems.push(Problem::warning(
+            format!("a certificate of smtp.caFile ends at {ends}: mail stops then"),
+            "put the new one into the file beside it, then send SIGHUP",
+        ));
+    }
+    problems
 }
 
 /// `api v1 config --include`: the wanted sections, or all of them.
@@ -268,4 +285,19 @@ fn send(reply: Reply, id: u64, answer: Result<Value, ResponseError>) {
     };
     // The caller may have gone away; then nobody waits for the answer.
     let _ = reply.send(response);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_told_a_month_before_its_end() {
+        let ends = json!({"trouble": null, "waiting": 0, "caEnds": "2027-01-31T00:00:00+00:00"});
+        let at = |time: &str| mail_problems(Utc::parse(time).unwrap(), &ends).len();
+        assert_eq!(at("2026-12-01T00:00:00+00:00"), 0);
+        assert_eq!(at("2027-01-15T00:00:00+00:00"), 1);
+        assert_eq!(at("2028-01-15T00:00:00+00:00"), 1);
+        assert!(mail_problems(Utc::default(), &Value::Null).is_empty());
+    }
 }

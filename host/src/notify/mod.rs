@@ -147,6 +147,7 @@ impl Notifier {
             "givenUp": status.given_up,
             "lastDelivered": status.last_delivered,
             "trouble": status.trouble,
+            "caEnds": server.ca_ends,
         })
     }
 }
@@ -198,6 +199,7 @@ mod tests {
             port: 25,
             tls: Tls::None,
             ca: None,
+            ca_ends: None,
             log_in: None,
             from: "w@example.com".to_owned(),
             timeout: std::time::Duration::from_secs(30),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use dr_watchdog_sdk::Utc;
 use secrecy::SecretString;
 
+use crate::config::certificate::earliest_end;
 use crate::config::model::{Smtp, Tls};
 
 /// Recipients at most: who needs more has a list at his mail server.
@@ -20,6 +22,8 @@ pub struct Server {
     pub tls: Tls,
     /// Certificates that are trusted beside those of the system.
     pub ca: Option<String>,
+    /// When the first of them ends.
+    pub ca_ends: Option<Utc>,
     /// User and password, if it wants a log-in.
     pub log_in: Option<(String, SecretString)>,
     /// Sender.
@@ -42,6 +46,7 @@ impl Server {
             port: smtp.port,
             tls: smtp.tls,
             ca: smtp.ca.clone(),
+            ca_ends: smtp.ca.as_deref().and_then(earliest_end),
             log_in: smtp.username.clone().zip(smtp.password.clone()),
             from: smtp.from.clone(),
             timeout: smtp.timeout,
