@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
+mod arbiters_import;
+mod arbiters_trust;
 mod bad_config;
 mod bad_policy;
 mod bad_script;

@@ -203,7 +203,7 @@ impl Site {
             Effect::RunStep { plan, step, .. } => {
                 self.later(1_000, Event::StepEnded { plan, step, result: Ok(()) });
             }
-            Effect::Record(decision) => self.decisions.push(decision),
+            Effect::Record(decision) => self.decisions.push(*decision),
             Effect::Notify(notice) => self.triggers.push(notice.trigger),
             Effect::HoldArbiters | Effect::ReleaseArbiters | Effect::Changed(_) => {}
             other => panic!("nothing here needs {other:?}"),

@@ -27,7 +27,7 @@ const SEARCHES: [Search; 5] = [
     search(Rule::Guard, &[2, 4, 15], 200),
     search(Rule::BootAsStandby, &[0, 1, 2], 100),
     search(Rule::AgreedOffGate, &[16, 25, 2, 4, 7], 800),
-    Search { kinds: &[Kind::Mark], is_assumed: false, ..search(Rule::EpochMarks, &[33, 2], 300) },
+    Search { kinds: &[Kind::Mark], is_assumed: false, ..search(Rule::EpochMarks, &[35, 2], 300) },
 ];
 
 /// The first schedule that splits; `None` if there is none.

@@ -5,8 +5,8 @@ use dr_watchdog_sim::options::{Drawn, Options};
 use dr_watchdog_sim::random::Random;
 use dr_watchdog_sim::run::{Plan, run};
 
-/// Classes inside the assumptions; the last of them repeats an earlier one to make it more likely.
-const CLASSES: usize = 31;
+/// Classes inside the assumptions.
+const CLASSES: usize = fault::ASSUMED;
 /// Seconds from the first fault to the second.
 const APART_S: [u64; 2] = [20, 75];
 const LASTS_S: u64 = 600;

@@ -12,4 +12,5 @@ pub mod plugins;
 pub mod program;
 pub mod scratch;
 pub mod table;
+pub mod terminal;
 pub mod wait;

@@ -25,6 +25,8 @@ struct Seen {
     look: Option<Result<Vec<Session>, (SshOutcome, String)>>,
     absent_since: Option<Utc>,
     hold_open: bool,
+    /// Which wrong key it showed; until it shows the expected one.
+    alarm: Option<String>,
 }
 
 impl View {
@@ -79,6 +81,9 @@ impl View {
         let Some(seen) = self.seen.get_mut(arbiter).filter(|_| self.looking_since.is_some()) else {
             return;
         };
+        if result.is_ok() {
+            seen.alarm = None;
+        }
         seen.absent_since = match &result {
             Ok(sessions) if !sessions.iter().any(|session| rule.is_peer(session)) => {
                 seen.absent_since.or(Some(now))
@@ -92,7 +97,24 @@ impl View {
     pub fn hold_changed(&mut self, arbiter: usize, is_open: bool) {
         if let Some(seen) = self.seen.get_mut(arbiter) {
             seen.hold_open = is_open;
+            if is_open {
+                seen.alarm = None;
+            }
         }
+    }
+
+    /// Takes that an arbiter showed a wrong host key; whether that is news.
+    pub fn key_changed(&mut self, arbiter: usize, why: String) -> bool {
+        let Some(seen) = self.seen.get_mut(arbiter) else { return false };
+        let is_news = seen.alarm.as_ref() != Some(&why);
+        seen.alarm = Some(why);
+        is_news
+    }
+
+    /// The arbiters that showed a wrong host key last, each with what it showed.
+    pub fn alarms<'a>(&'a self, settings: &'a Settings) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
+        let all = settings.arbiters.iter().zip(&self.seen);
+        all.filter_map(|(name, seen)| Some((name.as_str(), seen.alarm.as_deref()?)))
     }
 
     /// Held sessions that are open.

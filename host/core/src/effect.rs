@@ -40,13 +40,13 @@ pub enum Effect {
     /// Close the held sessions: serving has ended.
     ReleaseArbiters,
     /// Ask the policy; answered by `VerdictReturned`.
-    AskPolicy(Ask),
+    AskPolicy(Box<Ask>),
     /// Write the state; answered by `Persisted` or `PersistFailed`.
     Persist {
         /// Repeated in the answer.
         write: u64,
         /// What to write.
-        durable: Durable,
+        durable: Box<Durable>,
     },
     /// Run a step of a plan; answered by `StepEnded`.
     RunStep {
@@ -65,7 +65,7 @@ pub enum Effect {
     /// Say that a row of the transition table was taken.
     Changed(&'static Row),
     /// Write a decision to the history.
-    Record(Decision),
+    Record(Box<Decision>),
     /// Tell the operator.
     Notify(Notice),
     /// Something that is only asked for under `lease`.
@@ -173,6 +173,8 @@ pub enum Trigger {
     SettingsContradict,
     /// Both sites are standby.
     BothStandby,
+    /// An arbiter shows another host key than the expected one.
+    HostKeyChanged,
     /// What the exclusion rests on changed: calibration, agreement, joining.
     Exclusion,
 }
@@ -196,6 +198,7 @@ impl Trigger {
             Self::StateUnusable => "stateUnusable",
             Self::SettingsContradict => "settingsContradict",
             Self::BothStandby => "bothStandby",
+            Self::HostKeyChanged => "hostKeyChanged",
             Self::Exclusion => "exclusion",
         }
     }

@@ -50,6 +50,13 @@ pub enum Event {
         /// Whether it is open now.
         is_open: bool,
     },
+    /// An arbiter showed another host key than the expected one: somebody else may stand there.
+    HostKeyChanged {
+        /// Position in the settings.
+        arbiter: usize,
+        /// In a sentence.
+        why: String,
+    },
     /// The policy answered; answers [`crate::effect::Effect::AskPolicy`].
     VerdictReturned {
         /// Which question.

@@ -83,6 +83,14 @@ pub enum Kind {
     RestoreImage { site: usize },
     /// The guard is killed while the watchdog lives; it is missed within k.
     KillGuard { site: usize },
+    /// An operator stops the watchdog, and starts it again; services are left as they are.
+    Stop { site: usize },
+    /// An operator takes the state of a site away with `reset`.
+    Reset { site: usize },
+    /// An operator makes the state of a standby anew: `reset`, then `init`.
+    Init { site: usize },
+    /// An operator says that the other site is off.
+    PeerIsOff { site: usize },
 }
 
 /// A fault in time.
@@ -99,9 +107,9 @@ pub struct Fault {
 }
 
 /// Classes inside the assumptions.
-const ASSUMED: usize = 32;
+pub const ASSUMED: usize = 34;
 /// All classes.
-const ALL: usize = 38;
+pub const ALL: usize = 41;
 
 /// The faults of a schedule: two to five, clustered in time.
 pub fn draw(random: &mut Random, options: &Options) -> Vec<Fault> {
@@ -162,12 +170,15 @@ pub fn kind(random: &mut Random, class: usize, arbiters: usize) -> Kind {
         28 => Kind::Nat { site },
         29 => Kind::WrongList { site },
         30 => Kind::ForgottenShell { site, arbiter },
-        31 => Kind::CutPeer,
-        32 => Kind::Freeze { site },
-        33 => Kind::FreezeClock { site },
-        34 => Kind::Force { site },
-        35 => Kind::Lie { arbiter },
-        36 => Kind::RestoreImage { site },
-        _ => Kind::KillGuard { site },
+        31 => Kind::Stop { site },
+        32 => Kind::Reset { site },
+        33 => Kind::Init { site },
+        34 => Kind::Freeze { site },
+        35 => Kind::FreezeClock { site },
+        36 => Kind::Force { site },
+        37 => Kind::Lie { arbiter },
+        38 => Kind::RestoreImage { site },
+        39 => Kind::KillGuard { site },
+        _ => Kind::PeerIsOff { site },
     }
 }

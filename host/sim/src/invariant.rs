@@ -43,6 +43,23 @@ pub fn invariant_bounded_overlap(world: &World, bound_us: u64) -> Option<Violati
     })
 }
 
+/// I3, its other half: sites that can talk do not both serve for longer than a heartbeat takes, then the fence.
+pub fn invariant_higher_epoch(world: &World, options: &Options) -> Option<Violation> {
+    let us = |span: std::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+    let timers = options.timers();
+    // A heartbeat is on its way for some milliseconds, and its interval is counted on a clock with an error.
+    let bound_us = us(timers.longest(options.heartbeat().interval + timers.fence)) + 100_000;
+    let longest_us = world.watch.longest_talking_us;
+    (options.exclusion == Exclusion::Lease && longest_us > bound_us).then(|| {
+        let text = format!(
+            "both sites served for {:.3} s while they could talk; the bound is {:.3} s",
+            seconds(longest_us),
+            seconds(bound_us)
+        );
+        broken("I3 higher epoch", text)
+    })
+}
+
 /// I3: epochs never fall.
 pub fn invariant_epoch(world: &World) -> Option<Violation> {
     let site = world.watch.fallen.first()?;

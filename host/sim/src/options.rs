@@ -111,6 +111,9 @@ pub struct Drawn {
     pub linger_s: Vec<u64>,
     /// Percent of fences that take all of D.
     pub slow_fence_percent: u64,
+    /// Sites whose pause detector has a second clock to compare with.
+    #[serde(default)]
+    pub sees_pauses: [bool; 2],
 }
 
 impl Drawn {
@@ -128,7 +131,9 @@ impl Drawn {
         });
         let kinds: Vec<Kind> = kinds.collect();
         let linger_s = (0..options.arbiters).map(|_| [15, 29, 900, 7_875][random.index(4)]).collect();
-        Self { rate_ppm, kinds, arbiter_ppm, linger_s, slow_fence_percent: [0, 30, 100][random.index(3)] }
+        let slow_fence_percent = [0, 30, 100][random.index(3)];
+        let sees_pauses = [random.percent(50), random.percent(50)];
+        Self { rate_ppm, kinds, arbiter_ppm, linger_s, slow_fence_percent, sees_pauses }
     }
 
     /// The safety settings of version 1.

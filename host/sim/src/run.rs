@@ -104,14 +104,25 @@ fn failover_bound_of_us(options: &Options, drawn: &Drawn) -> u64 {
 }
 
 /// How long two sites may serve at once, given the faults.
-fn overlap_bound_us(options: &Options, faults: &[Fault]) -> u64 {
+fn overlap_bound_us(options: &Options, plan: &Plan) -> u64 {
+    let faults = &plan.faults;
     let timers = options.timers();
     let us = |span: std::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
     let has = |is: fn(&Kind) -> bool| faults.iter().any(|fault| is(&fault.kind));
-    if has(|kind| matches!(kind, Kind::Lie { .. } | Kind::Force { .. } | Kind::RestoreImage { .. })) {
+    if has(|kind| {
+        matches!(
+            kind,
+            Kind::Lie { .. } | Kind::Force { .. } | Kind::PeerIsOff { .. } | Kind::RestoreImage { .. }
+        )
+    }) {
         return u64::MAX;
     }
-    if has(|kind| matches!(kind, Kind::FreezeClock { .. })) {
+    let stops_clock = has(|kind| matches!(kind, Kind::FreezeClock { .. }));
+    if stops_clock && plan.drawn.kinds.iter().any(|kind| *kind != Shown::Mark) {
+        // Only marks tell a site that was asleep that the other one serves; elsewhere it renews its lease.
+        return u64::MAX;
+    }
+    if stops_clock {
         return us(timers.longest(timers.lease + timers.fence));
     }
     if has(|kind| matches!(kind, Kind::Freeze { .. })) {
@@ -123,7 +134,12 @@ fn overlap_bound_us(options: &Options, faults: &[Fault]) -> u64 {
 /// Whether both sites lost their state: then only an operator can say who begins.
 fn is_lost_for_good(faults: &[Fault]) -> bool {
     let loses = |which: usize| {
-        faults.iter().any(|fault| matches!(fault.kind, Kind::StateLost { site } if site == which))
+        faults.iter().any(|fault| {
+            matches!(
+                fault.kind,
+                Kind::StateLost { site } | Kind::Reset { site } | Kind::Init { site } if site == which
+            )
+        })
     };
     loses(0) && loses(1)
 }
@@ -155,13 +171,14 @@ pub fn run_with(options: &Options, plan: &Plan, policy: Box<dyn Policy>, is_trac
     let now_us = world.now_us();
     world.watch.finish(now_us);
     let mut violations = Vec::new();
-    let bound_us = overlap_bound_us(options, &plan.faults);
+    let bound_us = overlap_bound_us(options, plan);
     if bound_us == 0 {
         violations.extend(invariant::invariant_exclusion(&world));
     } else {
         violations.extend(invariant::invariant_bounded_overlap(&world, bound_us));
     }
     violations.extend(invariant::invariant_epoch(&world));
+    violations.extend(invariant::invariant_higher_epoch(&world, options));
     if options.exclusion == Exclusion::Lease && !options.is_dice {
         if !is_lost_for_good(&plan.faults) {
             violations.extend(invariant::invariant_liveness(serving, healed_us, settled_us));

@@ -9,8 +9,11 @@ use tokio::time::Instant;
 
 use super::parse::{Dialect, ParseError, custom_sessions, dialects};
 use super::{Shared, Target, lock};
+use crate::probe::ssh::host_key::HostKeyError;
 use crate::probe::ssh::{Connection, Destination, ExecOutput, SshError};
 
+/// How long a device that showed a wrong host key is left alone.
+const ALARM_REST: Duration = Duration::from_secs(60);
 /// Most characters of a device's complaint that an error shows.
 const COMPLAINT_CHARACTERS_MAX: usize = 120;
 
@@ -20,6 +23,8 @@ pub(super) struct Device {
     pub(super) target: Target,
     /// What the device was found to speak, where the kind is `auto`.
     dialect: Mutex<Option<Dialect>>,
+    /// The last wrong host key that was shown, with when.
+    alarm: Mutex<Option<(Instant, HostKeyError)>>,
 }
 
 /// Why the sessions of a device are not known.
@@ -53,7 +58,18 @@ impl AskError {
 
 impl Device {
     pub(super) const fn new(target: Target) -> Self {
-        Self { target, dialect: Mutex::new(None) }
+        Self { target, dialect: Mutex::new(None), alarm: Mutex::new(None) }
+    }
+
+    /// The wrong host key that was shown so shortly ago that the device is left alone.
+    pub(super) fn alarm(&self, now: Instant) -> Option<HostKeyError> {
+        let alarm = lock(&self.alarm);
+        let (raised, error) = alarm.as_ref()?;
+        (now.saturating_duration_since(*raised) < ALARM_REST).then(|| error.clone())
+    }
+
+    pub(super) fn raise(&self, now: Instant, error: HostKeyError) {
+        *lock(&self.alarm) = Some((now, error));
     }
 
     pub(super) fn destination(&self, source: Option<IpAddr>) -> Destination {
@@ -125,9 +141,15 @@ impl Device {
     }
 
     /// Runs a command for a policy, on a connection of its own.
-    pub(super) async fn run_command(&self, shared: &Shared, command: &str, timeout: Duration) -> SshAnswer {
+    pub(super) async fn run_command(
+        &self,
+        shared: &Shared,
+        arbiter: usize,
+        command: &str,
+        timeout: Duration,
+    ) -> SshAnswer {
         let deadline = Instant::now() + timeout;
-        match self.try_command(shared, command, deadline).await {
+        match self.try_command(shared, arbiter, command, deadline).await {
             Ok(output) => SshAnswer::Ran {
                 // A device that gives no status has reported no failure either.
                 exit: output.exit.map_or(0, |exit| i32::try_from(exit).unwrap_or(i32::MAX)),
@@ -141,6 +163,7 @@ impl Device {
     async fn try_command(
         &self,
         shared: &Shared,
+        arbiter: usize,
         command: &str,
         deadline: Instant,
     ) -> Result<ExecOutput, SshError> {
@@ -148,7 +171,7 @@ impl Device {
         let connection = {
             // The semaphore is never closed; were it, a connection more would do no harm.
             let _permit = shared.look_connects.acquire().await.ok();
-            shared.transport.connect(&destination, deadline).await?
+            shared.connect(arbiter, &destination, deadline).await?
         };
         let output = connection.exec(command, deadline).await;
         connection.close().await;

@@ -73,9 +73,11 @@ impl Hold<'_> {
     async fn open(&self) -> Result<Box<dyn Connection>, SshError> {
         // The semaphore is never closed; were it, a connection more would do no harm.
         let _permit = self.shared.hold_connects.acquire().await.ok();
+        // Looks and holds together are no more than looks alone may be.
+        let _place = self.shared.look_connects.acquire().await.ok();
         let settings = &self.shared.settings;
         let deadline = Instant::now() + settings.look_timeout.max(settings.keep_alive);
-        self.shared.transport.connect(&self.shared.hold_at(self.arbiter), deadline).await
+        self.shared.connect(self.arbiter, &self.shared.hold_at(self.arbiter), deadline).await
     }
 
     /// Asks for an answer at each interval; why there was none, or `None` once nobody listens.

@@ -135,8 +135,7 @@ impl Looker {
                 *deadline += waited.elapsed();
                 let to = shared.look_at(arbiter);
                 shared
-                    .transport
-                    .connect(&to, *deadline)
+                    .connect(arbiter, &to, *deadline)
                     .await
                     .map_err(|error| (Instant::now(), error.into()))?
             }

@@ -23,13 +23,14 @@ use tokio::time::Instant;
 
 use crate::config::model::{Custom, Kind};
 use crate::probe::ping::{PingOutcome, Pinger};
-use crate::probe::ssh::{Adapter, Destination, Transport};
+use crate::probe::ssh::{Adapter, Connection, Destination, SshError, Transport};
 use device::Device;
 pub use reach::round_time;
 
-/// Most looks that connect at once: log-ins cost this machine, and the network, more than anything else here.
+/// Most connections that are opened at once, for looks and holds together: log-ins cost this machine, and the network,
+/// more than anything else here.
 pub const LOOK_CONNECTS_MAX: usize = 256;
-/// Most held sessions that connect at once.
+/// Of these, most held sessions.
 pub const HOLD_CONNECTS_MAX: usize = 64;
 /// Most sweeps at once. More pile up only where a sweep takes longer than the heartbeat's interval.
 const SWEEPS_MAX: usize = 4;
@@ -60,7 +61,7 @@ pub struct Target {
 }
 
 /// Times and addresses that all arbiters share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// From one look at an arbiter to the next.
     pub look: Duration,
@@ -105,6 +106,13 @@ pub enum Report {
         begun: Instant,
         /// Whether the connection is the one of the look before; a look over a new one begins a new series.
         is_unbroken: bool,
+    },
+    /// Another host key than the expected one was shown. Said once per attempt; there is one a minute.
+    HostKeyChanged {
+        /// Which arbiter.
+        arbiter: usize,
+        /// What was shown and what was expected.
+        why: String,
     },
     /// A held session is open.
     HoldOpened {
@@ -288,14 +296,14 @@ impl Arbiters {
 
     /// Runs a command at an arbiter, for a policy.
     pub async fn run_command(&self, name: &str, command: &str, timeout: Duration) -> SshAnswer {
-        let device = self.shared.devices.iter().find(|device| device.target.name == name);
-        let Some(device) = device else {
+        let arbiter = self.shared.devices.iter().position(|device| device.target.name == name);
+        let Some(arbiter) = arbiter else {
             let names: Vec<&str> =
                 self.shared.devices.iter().map(|device| device.target.name.as_str()).collect();
             let message = format!("there is no arbiter \"{name}\"; the arbiters are {}", names.join(", "));
             return SshAnswer::Failed { error: SshOutcome::Dns, message };
         };
-        device.run_command(&self.shared, command, timeout).await
+        self.shared.devices[arbiter].run_command(&self.shared, arbiter, command, timeout).await
     }
 
     /// Ends everything; goodbyes may take a moment.
@@ -323,6 +331,29 @@ impl Drop for Arbiters {
 }
 
 impl Shared {
+    /// Opens a connection, for whatever purpose. Where a wrong host key was shown a moment ago, none is opened: that is
+    /// an alarm for people, and trying again tells an impostor only more of us.
+    async fn connect(
+        &self,
+        arbiter: usize,
+        to: &Destination,
+        deadline: Instant,
+    ) -> Result<Box<dyn Connection>, SshError> {
+        let device = &self.devices[arbiter];
+        if let Some(alarm) = device.alarm(Instant::now()) {
+            return Err(alarm.into());
+        }
+        let connected = self.transport.connect(to, deadline).await;
+        if let Err(SshError::HostKey(error)) = &connected
+            && error.is_alarm()
+        {
+            device.raise(Instant::now(), error.clone());
+            // Nobody listens any more only when the program ends.
+            let _ = self.reports.send(Report::HostKeyChanged { arbiter, why: error.to_string() }).await;
+        }
+        connected
+    }
+
     /// The destination of a look.
     fn look_at(&self, arbiter: usize) -> Destination {
         self.devices[arbiter].destination(self.settings.source)

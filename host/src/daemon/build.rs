@@ -82,6 +82,7 @@ fn event(report: Report, names: &[String]) -> Event {
         }
         // The lease will count these; in verdict mode a hold is a session at the arbiter, no more.
         Report::HoldAnswered { arbiter, .. } => Event::HoldChanged { arbiter, is_open: true },
+        Report::HostKeyChanged { arbiter, why } => Event::HostKeyChanged { arbiter, why },
         Report::HoldLost { arbiter, why } => {
             tracing::warn!(arbiter = name(arbiter), why, "a held session broke");
             Event::HoldChanged { arbiter, is_open: false }

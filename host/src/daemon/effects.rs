@@ -143,7 +143,7 @@ impl World {
             Effect::SweepArbiters { sweep } => self.arbiters.sweep(sweep),
             Effect::HoldArbiters => self.arbiters.hold(),
             Effect::ReleaseArbiters => self.arbiters.release(),
-            Effect::AskPolicy(ask) => self.ask(now, core, ask),
+            Effect::AskPolicy(ask) => self.ask(now, core, *ask),
             Effect::Persist { write, durable } => {
                 return Some(match self.state_file.write(&durable) {
                     Ok(()) => {

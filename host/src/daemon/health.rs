@@ -231,6 +231,12 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
             "wait for the former active to come back, or make one site active by hand",
         ));
     }
+    for (name, why) in core.host_key_alarms() {
+        problems.push(Problem::critical(
+            format!("ALARM: arbiter {name}: {why}"),
+            format!("`dr-watchdog arbiters trust {name}` shows the key that it has now, and asks before it pins it"),
+        ));
+    }
     if let Some(why) = core.automatic().why_off() {
         problems.push(Problem::warning(why, "see `toolkit watchdog status`"));
     }

@@ -141,7 +141,9 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         | Trigger::PeerBack
         | Trigger::GateClosed
         | Trigger::StepFailed
-        | Trigger::BothStandby => None,
+        // `health` asks the core for these two, as they end without a notice.
+        | Trigger::BothStandby
+        | Trigger::HostKeyChanged => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 
+mod alarm;
 mod cases;
 mod host_keys;
 mod hostile;

@@ -12,7 +12,7 @@ mod lone;
 mod pair;
 mod turns;
 
-pub use arbiter::Arbiter;
+pub use arbiter::{Arbiter, Keys};
 pub use daemon::Daemon;
 pub use ledger::Ledger;
 pub use lone::Lone;

@@ -68,12 +68,8 @@ impl Quorum {
     /// The instant at which enough arbiters had been heard: the need-th newest, of the set where it is oldest.
     pub fn need_th_newest(&self, heard: impl Fn(usize) -> Option<Moment>) -> Option<Moment> {
         let of = |set: &Set| {
-            let mut newest = Sorted::new();
-            set.members
-                .iter()
-                .filter_map(|i| heard(*i))
-                .for_each(|moment| newest.add(u64::MAX - moment.us()));
-            newest.nth(set.need).map(|key| Moment::from_us(u64::MAX - key))
+            let age = |i: usize| heard(i).map(|moment| u64::MAX - moment.us());
+            nth_smallest(&set.members, set.need, age).map(|age| Moment::from_us(u64::MAX - age))
         };
         self.sets.iter().map(of).try_fold(None, |oldest: Option<Moment>, moment| {
             let moment = moment?;
@@ -85,42 +81,21 @@ impl Quorum {
     /// `n − need + 1` from the oldest, of the set where it is newest.
     pub fn decisive_contact(&self, contact: impl Fn(usize) -> Moment) -> Moment {
         let of = |set: &Set| {
-            let mut oldest = Sorted::new();
-            set.members.iter().for_each(|i| oldest.add(contact(*i).us()));
-            Moment::from_us(oldest.nth(set.need_stale()).unwrap_or(u64::MAX))
+            let oldest = nth_smallest(&set.members, set.need_stale(), |i| Some(contact(i).us()));
+            Moment::from_us(oldest.unwrap_or(u64::MAX))
         };
         self.sets.iter().map(of).max().unwrap_or(Moment::from_us(u64::MAX))
     }
 }
 
-/// Keys in ascending order, without an allocation: this runs at every answer of every arbiter.
-struct Sorted {
-    keys: [u64; ARBITERS_MAX],
-    count: usize,
-}
-
-impl Sorted {
-    const fn new() -> Self {
-        Self { keys: [0; ARBITERS_MAX], count: 0 }
-    }
-
-    fn add(&mut self, key: u64) {
-        if self.count == ARBITERS_MAX {
-            return;
-        }
-        let mut at = self.count;
-        while at > 0 && self.keys[at - 1] > key {
-            self.keys[at] = self.keys[at - 1];
-            at -= 1;
-        }
-        self.keys[at] = key;
-        self.count += 1;
-    }
-
-    /// The n-th, counted from 1.
-    fn nth(&self, n: usize) -> Option<u64> {
-        (n >= 1 && n <= self.count).then(|| self.keys[n - 1])
-    }
+/// The n-th of the smallest, counted from 1; `None` where there are fewer. It counts instead of sorting, without a
+/// buffer: this runs at every answer of every arbiter, and there are few arbiters.
+fn nth_smallest(members: &[usize], n: usize, key: impl Fn(usize) -> Option<u64>) -> Option<u64> {
+    members.iter().find_map(|i| {
+        let own = (key(*i)?, *i);
+        let before = members.iter().filter(|j| key(**j).is_some_and(|other| (other, **j) < own));
+        (before.count() + 1 == n).then_some(own.0)
+    })
 }
 
 #[cfg(test)]

@@ -173,10 +173,6 @@ pub struct State {
     pub doubt_until: Option<Moment>,
     /// Whether G4 and G5 have been open in this silence.
     pub were_open: bool,
-    /// When a write that failed is tried again, and whether it was that of the versions.
-    pub rewrite_at: Option<Moment>,
-    /// Whether it was that of the versions.
-    pub rewrites_versions: bool,
     /// An operator forced this site to serve; it does until the other site is heard.
     pub is_forced: bool,
 }
@@ -230,8 +226,6 @@ impl State {
             hands_over_until: None,
             doubt_until: None,
             were_open: false,
-            rewrite_at: None,
-            rewrites_versions: false,
             is_forced: false,
             memory,
         }

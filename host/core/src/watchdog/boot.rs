@@ -68,6 +68,7 @@ impl Watchdog {
             is_below_warning: false,
             plan: None,
             writes: BTreeMap::new(),
+            rewrite: super::change::Rewrite::default(),
             retry_at: None,
             blocked_until: None,
             last_id: 0,

@@ -7,7 +7,7 @@ use crate::durable::{DurablePlan, Purpose, Standing};
 use crate::effect::{Effect, PlanKind, Trigger};
 use crate::exclusion::state::Joining;
 use crate::settings::{Mode, OnFailure, Step};
-use crate::time::Now;
+use crate::time::{Moment, Now};
 use crate::transitions::{Cause, Phase};
 
 /// A plan that runs.
@@ -29,6 +29,16 @@ impl RunningPlan {
     }
 }
 
+/// Writes that failed: the state is written again later, until the disk has what this site believes.
+#[derive(Debug, Default)]
+pub(super) struct Rewrite {
+    pub(super) at: Option<Moment>,
+    /// Versions that may not be said before.
+    has_versions: bool,
+    /// A promise that may not be said before.
+    has_promise: bool,
+}
+
 /// What follows a write of the state. Nothing that depends on a write leaves before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AfterWrite {
@@ -44,6 +54,8 @@ pub(super) enum AfterWrite {
     Versions,
     /// Under `lease`: a promise to the other site may be said.
     Promise,
+    /// Nothing; it was a write that had failed before, and the operator knows of it.
+    Rewritten,
 }
 
 impl Watchdog {
@@ -64,7 +76,7 @@ impl Watchdog {
         }
         let write = self.next_id();
         self.writes.insert(write, after);
-        self.effects.push_back(Effect::Persist { write, durable: self.durable.clone() });
+        self.effects.push_back(Effect::Persist { write, durable: Box::new(self.durable.clone()) });
     }
 
     /// Mints an epoch and begins the beActive plan.
@@ -99,8 +111,12 @@ impl Watchdog {
 
     /// Takes the end of a write.
     pub(super) fn persisted(&mut self, now: Now, write: u64) {
+        if !self.rewrite.has_versions && !self.rewrite.has_promise {
+            // A write holds the whole state, with all that an earlier one did not bring to the disk.
+            self.rewrite.at = None;
+        }
         match self.writes.remove(&write) {
-            None | Some(AfterWrite::Nothing) => {}
+            None | Some(AfterWrite::Nothing | AfterWrite::Rewritten) => {}
             Some(AfterWrite::Announce { plan }) if self.is_running(plan) => {
                 let is_promotion = self.plan.as_ref().is_some_and(|plan| plan.kind == PlanKind::BeActive);
                 if is_promotion && self.lease.is_some() {
@@ -124,7 +140,13 @@ impl Watchdog {
     /// Takes the failure of a write. It stops a promotion and never a demotion.
     pub(super) fn persist_failed(&mut self, now: Now, write: u64, why: &str) {
         let after = self.writes.remove(&write).unwrap_or(AfterWrite::Nothing);
-        self.notify(Trigger::StateNotWritten, format!("the state of this site could not be written: {why}"));
+        self.rewrite_later(now, after);
+        if after != AfterWrite::Rewritten {
+            self.notify(
+                Trigger::StateNotWritten,
+                format!("the state of this site could not be written, and is written again later: {why}"),
+            );
+        }
         let kind = self.plan.as_ref().map(|plan| plan.kind);
         match (after, kind) {
             (AfterWrite::Announce { plan }, Some(PlanKind::BeActive)) if self.is_running(plan) => {
@@ -143,8 +165,30 @@ impl Watchdog {
                 self.run_step()
             }
             (AfterWrite::Finish { plan }, _) if self.is_running(plan) => self.finish(),
-            (AfterWrite::Versions | AfterWrite::Promise, _) => self.rewrite_at(now, after),
             _ => {}
+        }
+    }
+
+    /// What could not be written is written again later; until then nothing of it is said.
+    fn rewrite_later(&mut self, now: Now, after: AfterWrite) {
+        self.rewrite.at = Some(now.mono.plus(self.settings.heartbeat.interval));
+        self.rewrite.has_versions |= after == AfterWrite::Versions;
+        self.rewrite.has_promise |= after == AfterWrite::Promise;
+    }
+
+    /// Writes again what could not be written.
+    pub(super) fn rewrite_if_due(&mut self, now: Now) {
+        if self.rewrite.at.is_none_or(|due| due > now.mono) {
+            return;
+        }
+        let Rewrite { has_versions, has_promise, .. } = std::mem::take(&mut self.rewrite);
+        for (is_due, after) in [(has_versions, AfterWrite::Versions), (has_promise, AfterWrite::Promise)] {
+            if is_due {
+                self.persist(after);
+            }
+        }
+        if !has_versions && !has_promise {
+            self.persist(AfterWrite::Rewritten);
         }
     }
 

@@ -116,7 +116,13 @@ impl Watchdog {
         self.asking.last = Some(now.mono);
         self.asking.next = now.mono.plus(self.settings.heartbeat.interval);
         let previous = self.asking.previous.clone();
-        self.effects.push_back(Effect::AskPolicy(Ask { id, situation, wait_time, previous, evidence }));
+        self.effects.push_back(Effect::AskPolicy(Box::new(Ask {
+            id,
+            situation,
+            wait_time,
+            previous,
+            evidence,
+        })));
     }
 
     /// Too few log-ins at a standby disable its automatic failover, and enough of them enable it again.
@@ -170,7 +176,13 @@ impl Watchdog {
         if failure.is_none() {
             self.asking.previous = Some(verdict.clone());
         }
-        self.effects.push_back(Effect::Record(Decision { ask, verdict, failure, stopped, outcome }));
+        self.effects.push_back(Effect::Record(Box::new(Decision {
+            ask,
+            verdict,
+            failure,
+            stopped,
+            outcome,
+        })));
     }
 
     fn first_closed(

@@ -29,7 +29,7 @@ use crate::settings::Settings;
 use crate::time::{Moment, Now};
 use crate::transitions::{self, Cause, Phase, Row};
 
-use change::{AfterWrite, RunningPlan};
+use change::{AfterWrite, Rewrite, RunningPlan};
 pub use exclusion::Boot;
 
 /// The watchdog of one site.
@@ -56,6 +56,7 @@ pub struct Watchdog {
     is_below_warning: bool,
     plan: Option<RunningPlan>,
     writes: BTreeMap<u64, AfterWrite>,
+    rewrite: Rewrite,
     /// When a demotion that failed is tried again.
     retry_at: Option<Moment>,
     /// A promotion that failed blocks the next one until then.
@@ -65,6 +66,14 @@ pub struct Watchdog {
     /// What only `lease` knows; `None` in every other mode.
     lease: Option<Box<State>>,
     effects: VecDeque<Effect>,
+}
+
+/// The earlier of two moments, where there are any. This runs after every event.
+fn earlier(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// When the policy is asked.
@@ -96,6 +105,7 @@ impl Watchdog {
                 self.looked(now);
             }
             Event::HoldChanged { arbiter, is_open } => self.view.hold_changed(arbiter, is_open),
+            Event::HostKeyChanged { arbiter, why } => self.host_key_changed(arbiter, why),
             Event::VerdictReturned { ask, verdict, failure } => {
                 self.verdict_returned(now, ask, verdict, failure)
             }
@@ -124,17 +134,10 @@ impl Watchdog {
             // One millisecond later, because the wall clock is read in whole milliseconds.
             self.last_now.moment_of(end).plus(std::time::Duration::from_millis(1))
         });
-        [
-            self.boot_until.map(|(moment, _)| moment),
-            self.rounds.due(),
-            self.ask_due(),
-            self.retry_at,
-            operator_end,
-            self.exclusion_timeout(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let boot_end = self.boot_until.map(|(moment, _)| moment);
+        let common = earlier(earlier(boot_end, self.rounds.due()), earlier(self.retry_at, operator_end));
+        let common = earlier(common, self.rewrite.at);
+        earlier(earlier(common, self.ask_due()), self.exclusion_timeout())
     }
 
     /// Does whatever is due.
@@ -157,6 +160,7 @@ impl Watchdog {
         if self.rounds.due().is_some_and(|due| due <= now.mono) {
             self.round_due(now);
         }
+        self.rewrite_if_due(now);
         self.update_situation(now);
         self.update_looking(now);
         if self.retry_at.is_some_and(|due| due <= now.mono) {
@@ -180,6 +184,14 @@ impl Watchdog {
 
     fn notify(&mut self, trigger: Trigger, text: String) {
         self.effects.push_back(Effect::Notify(Notice { trigger, text }));
+    }
+
+    fn host_key_changed(&mut self, arbiter: usize, why: String) {
+        let Some(name) = self.settings.arbiters.get(arbiter) else { return };
+        let text = format!("ALARM: arbiter {name}: {why}");
+        if self.view.key_changed(arbiter, why) {
+            self.notify(Trigger::HostKeyChanged, text);
+        }
     }
 
     const fn next_id(&mut self) -> u64 {

@@ -61,6 +61,11 @@ impl Watchdog {
         is_due.then(|| self.automatic.why_off()).flatten()
     }
 
+    /// The arbiters that showed a wrong host key last, each with what it showed.
+    pub fn host_key_alarms(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.view.alarms(&self.settings)
+    }
+
     /// What is known of the other site's reachability.
     pub const fn reach(&self) -> Reach {
         self.rounds.reach

@@ -29,10 +29,9 @@ impl Clock {
         if self.is_still {
             return self.base_us;
         }
-        let span = i64::try_from(true_us - self.since_us).unwrap_or(i64::MAX);
-        self.base_us
-            + u64::try_from(span + span / MILLION * self.rate_ppm + span % MILLION * self.rate_ppm / MILLION)
-                .unwrap_or(0)
+        // A schedule is hours long, so the product has room to spare.
+        let span = i64::try_from(true_us - self.since_us).unwrap_or(0);
+        self.base_us + u64::try_from(span + span * self.rate_ppm / MILLION).unwrap_or(0)
     }
 
     /// Both clocks at a true time.
@@ -58,10 +57,11 @@ impl Clock {
         self.is_still = true;
     }
 
-    pub(crate) fn go_on(&mut self, true_us: u64) {
+    /// It runs again; whether it stood still.
+    pub(crate) const fn go_on(&mut self, true_us: u64) -> bool {
         if self.is_still {
-            self.is_still = false;
             self.since_us = true_us;
         }
+        std::mem::replace(&mut self.is_still, false)
     }
 }

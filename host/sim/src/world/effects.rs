@@ -38,7 +38,7 @@ impl World {
             Effect::HoldArbiters => self.begin_holds(index),
             Effect::ReleaseArbiters => self.end_holds(index),
             Effect::AskPolicy(ask) => self.ask(index, &ask),
-            Effect::Persist { write, durable } => self.persist(index, write, durable),
+            Effect::Persist { write, durable } => self.persist(index, write, *durable),
             Effect::RunStep { plan, kind, .. } => self.run_step(index, plan, kind),
             Effect::CancelStep { .. } => self.sites[index].plan += 1,
             Effect::Changed(row) => {
@@ -301,18 +301,33 @@ impl World {
         self.watch.track(self.now_us, index, Change::Lease { until_us: at_us });
         let site = &mut self.sites[index];
         site.guard.has_fired = false;
-        site.guard.generation += 1;
-        let generation = site.guard.generation;
-        if self.options.rules.has(Rule::Guard) {
+        self.set_guard_timer(index);
+        self.later(index, 5 * MS_US, Event::Exclusion(Fact::GuardArmed { epoch, until }));
+    }
+
+    /// Sets the guard's timer to the lease's end, unless it comes before that anyway.
+    pub(super) fn set_guard_timer(&mut self, index: usize) {
+        let site = &mut self.sites[index];
+        let Some((_, until)) = site.guard.armed.filter(|_| !site.guard.has_fired) else { return };
+        let at_us = site.clock.true_us(until, self.now_us);
+        if at_us < site.guard.timer_us && self.options.rules.has(Rule::Guard) {
+            site.guard.stop_timer();
+            site.guard.timer_us = at_us;
+            let generation = site.guard.generation;
             self.queue.push(at_us, Happening::GuardDue { site: index, generation });
         }
-        self.later(index, 5 * MS_US, Event::Exclusion(Fact::GuardArmed { epoch, until }));
     }
 
     /// The guard's timer is absolute: it fires at the lease's end whatever the watchdog does.
     pub(super) fn guard_due(&mut self, index: usize, generation: u64) {
         let site = &mut self.sites[index];
-        if site.guard.generation != generation || site.guard.has_fired || site.guard.armed.is_none() {
+        if site.guard.generation != generation {
+            return;
+        }
+        site.guard.timer_us = u64::MAX;
+        let Some((_, until)) = site.guard.armed.filter(|_| !site.guard.has_fired) else { return };
+        if until > site.clock.now(self.now_us).mono {
+            self.set_guard_timer(index);
             return;
         }
         site.guard.has_fired = true;
@@ -322,7 +337,7 @@ impl World {
     }
 
     /// The fence ends serving within D.
-    fn fence(&mut self, index: usize) {
+    pub(super) fn fence(&mut self, index: usize) {
         let deadline = Self::us(self.options.timers().fence);
         let takes_us = if self.random.percent(self.drawn.slow_fence_percent) {
             deadline
@@ -334,7 +349,7 @@ impl World {
         let done_at = self.now_us + if is_done { 10 * MS_US } else { takes_us };
         let guard = &mut self.sites[index].guard;
         guard.has_fired = true;
-        let done_at = guard.fenced_at_us.map_or(done_at, |before| before.min(done_at));
+        let done_at = guard.fenced_at_us.map_or(done_at, |before| before.min(done_at)).max(self.now_us);
         guard.fenced_at_us = Some(done_at);
         self.queue.push(done_at, Happening::FenceDone { site: index });
     }

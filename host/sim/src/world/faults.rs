@@ -1,10 +1,7 @@
 //! Faults: how each begins, how it heals.
 
-use std::time::Duration;
-
 use dr_watchdog_core::Event;
 use dr_watchdog_core::exclusion::fact::{Command, Fact};
-use dr_watchdog_core::transitions::Phase;
 
 use super::queue::Happening;
 use super::{MS_US, SECOND_US, World};
@@ -65,6 +62,8 @@ impl World {
             Kind::RestoreImage { site } => self.restore_image(site),
             Kind::ArbitersDown { arbiters } => arbiters.iter().for_each(|i| self.arbiters[*i].down += 1),
             Kind::KillGuard { site } => self.kill_guard(site),
+            Kind::Stop { site } => self.ask_stop(site, fault),
+            Kind::Init { site } => self.init(site),
             _ => self.operate(kind),
         }
         self.note_serving();
@@ -72,32 +71,10 @@ impl World {
 
     fn kill_guard(&mut self, index: usize) {
         let guard = &mut self.sites[index].guard;
-        guard.generation += 1;
+        guard.stop_timer();
         if guard.armed.is_some() && guard.fenced_at_us.is_none() {
             let k_us = Self::us(self.options.timers().keep_alive);
             self.later(index, k_us, Event::Exclusion(Fact::GuardFailed));
-        }
-    }
-
-    /// What operators do; faults that only cut paths have done all they do.
-    fn operate(&mut self, kind: Kind) {
-        match kind {
-            Kind::AutomaticOff { site } => {
-                let off =
-                    Event::OperatorDisabled { span: None, reason: "drill".to_owned(), by: "ops".to_owned() };
-                self.command(site, off);
-            }
-            Kind::HandOver { site } => {
-                self.command(site, Event::Exclusion(Fact::Operator(Command::HandOver)))
-            }
-            Kind::Manual { site } => self.become_active(site, false),
-            Kind::Force { site } => self.become_active(site, true),
-            Kind::Release { seconds } => {
-                let span = Some(Duration::from_secs(seconds));
-                self.at_active(Command::Release { span });
-            }
-            Kind::ChangeArbiters => self.change_arbiters(),
-            _ => {}
         }
     }
 
@@ -128,6 +105,7 @@ impl World {
                 self.wake(site);
             }
             Kind::AutomaticOff { site } => self.switch_on(site),
+            Kind::Stop { site } => self.start_again(site),
             Kind::SlowStop { site, .. } => self.sites[site].slow_stop_s = 0,
             Kind::BlockSsh { site } => self.sites[site].ssh_blocked -= 1,
             Kind::BlockUdp => self.network.udp_blocked -= 1,
@@ -142,8 +120,13 @@ impl World {
             Kind::Freeze { site } | Kind::FreezeClock { site } => {
                 self.sites[site].frozen -= 1;
                 if self.sites[site].frozen == 0 {
-                    self.sites[site].clock.go_on(self.now_us);
+                    let was_still = self.sites[site].clock.go_on(self.now_us);
+                    self.wake_guard(site);
                     self.wake(site);
+                    if was_still && self.drawn.sees_pauses[site] {
+                        let us = self.random.between(MS_US, SECOND_US);
+                        self.after(us, Happening::PauseSeen { site });
+                    }
                 }
             }
             Kind::Lie { arbiter } => self.arbiters[arbiter].lies -= 1,
@@ -187,12 +170,6 @@ impl World {
         }
     }
 
-    fn command(&mut self, site: usize, event: Event) {
-        if self.sites[site].hung == 0 && self.sites[site].frozen == 0 {
-            self.give(site, event);
-        }
-    }
-
     /// The configuration of a site was changed and is read again.
     fn reload(&mut self, site: usize) {
         let settings = self.settings(site);
@@ -205,55 +182,13 @@ impl World {
         }
     }
 
-    /// An operator who gets no answer tries again.
-    pub(super) fn switch_on(&mut self, site: usize) {
-        let is_there =
-            self.sites[site].core.is_some() && self.sites[site].hung == 0 && self.sites[site].frozen == 0;
-        if is_there {
-            self.watch.healed_us = self.now_us;
-            self.give(site, Event::OperatorEnabled);
-        } else {
-            self.after(10 * SECOND_US, Happening::SwitchOn { site });
-        }
-    }
-
-    fn become_active(&mut self, site: usize, is_forced: bool) {
-        self.command(site, Event::Exclusion(Fact::Operator(Command::BecomeActive { is_forced })));
-    }
-
-    fn at_active(&mut self, command: Command) {
-        for site in 0..2 {
-            let phase = self.sites[site].core.as_ref().map(dr_watchdog_core::Watchdog::phase);
-            if phase == Some(Phase::Active) {
-                self.command(site, Event::Exclusion(Fact::Operator(command)));
-            }
-        }
-    }
-
-    /// The first arbiter leaves the agreed set; where it was missing it comes back.
-    fn change_arbiters(&mut self) {
-        for site in 0..2 {
-            let Some(core) = &self.sites[site].core else { continue };
-            let Some(state) = core.lease().filter(|_| core.phase() == Phase::Active) else { continue };
-            let mut agreed = state.memory.versions.current.clone();
-            let full = self.drawn.agreed(&self.options);
-            let half = full.arbiters.len().div_ceil(2);
-            let is_full = agreed.arbiters.len() == full.arbiters.len();
-            agreed.arbiters = if is_full { full.arbiters[..half].to_vec() } else { full.arbiters };
-            self.command(site, Event::Exclusion(Fact::Proposed(Box::new(agreed))));
-        }
-    }
-
     fn power_off(&mut self, site: usize, is_orderly: bool) {
         let was_up = self.sites[site].down == 0;
         self.sites[site].down += 1;
         if was_up {
             self.kill_daemon(site, is_orderly);
             self.sites[site].are_services_up = false;
-            self.sites[site].guard = super::site::Guard {
-                generation: self.sites[site].guard.generation + 1,
-                ..Default::default()
-            };
+            self.sites[site].guard = super::site::Guard::idle(self.sites[site].guard.generation + 1);
         }
     }
 
@@ -289,7 +224,7 @@ impl World {
         self.after(down_us + up_s * SECOND_US, Happening::CrashAgain { site, fault });
     }
 
-    fn lose_state(&mut self, site: usize) {
+    pub(super) fn lose_state(&mut self, site: usize) {
         self.kill_daemon(site, true);
         self.sites[site].disk = None;
         self.watch.forgives_epoch[site] = true;
@@ -313,8 +248,7 @@ impl World {
         }
         let waiting = std::mem::take(&mut self.sites[index].inbox);
         self.sites[index].timer_generation += 1;
-        self.sites[index].timer_at_us = u64::MAX;
-        self.rearm_guard(index);
+        self.sites[index].timer_due = None;
         self.give(index, Event::TimePassed);
         for what in waiting {
             let us = self.random.between(MS_US, 20 * MS_US);
@@ -322,15 +256,22 @@ impl World {
         }
     }
 
-    /// The guard's timer counts on the machine's own clock, which may have stood still.
-    fn rearm_guard(&mut self, index: usize) {
-        let site = &mut self.sites[index];
-        let Some((_, until)) = site.guard.armed.filter(|_| !site.guard.has_fired) else { return };
-        site.guard.generation += 1;
-        let generation = site.guard.generation;
-        let at_us = site.clock.true_us(until, self.now_us);
-        if self.options.rules.has(dr_watchdog_core::exclusion::rules::Rule::Guard) {
-            self.queue.push(at_us, Happening::GuardDue { site: index, generation });
+    /// The guard of a machine that goes on, whatever its watchdog does. Its timer counts on the machine's own clock,
+    /// which may have stood still; a fence that stood still with it may still need all of its time.
+    fn wake_guard(&mut self, index: usize) {
+        self.sites[index].guard.stop_timer();
+        self.set_guard_timer(index);
+        if self.sites[index].guard.fenced_at_us.take().is_some() {
+            self.fence(index);
         }
+    }
+
+    /// The second clock shows that the first one stood still: the guard fences by itself, the watchdog stops.
+    pub(super) fn pause_seen(&mut self, index: usize) {
+        self.note(index, || "the clock stood still, another one shows".to_owned());
+        if self.sites[index].guard.armed.is_some() {
+            self.fence(index);
+        }
+        self.later(index, MS_US, Event::Exclusion(Fact::TimeSlipped));
     }
 }

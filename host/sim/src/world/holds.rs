@@ -89,16 +89,28 @@ impl World {
         if self.sites[index].hold_generation != generation {
             return;
         }
+        let mut answered = 0;
         for arbiter in 0..self.arbiters.len() {
-            if let Some(hold) = self.sites[index].holds[arbiter] {
-                self.keep_one(index, generation, arbiter, hold);
+            if let Some(hold) = self.sites[index].holds[arbiter]
+                && self.keep_one(index, generation, arbiter, hold)
+            {
+                answered |= 1 << arbiter;
             }
+        }
+        if answered != 0 {
+            let us = self.random.between(2 * MS_US, 80 * MS_US);
+            let (newest, sent_us) = (self.next_id, self.sites[index].clock.local_us(self.now_us));
+            self.after(
+                us,
+                Happening::Answers { site: index, generation, arbiters: answered, newest, sent_us },
+            );
         }
         let k_us = Self::us(self.options.timers().keep_alive);
         self.after(k_us, Happening::KeepAlive { site: index, generation });
     }
 
-    fn keep_one(&mut self, index: usize, generation: u64, arbiter: usize, hold: Hold) {
+    /// One keepalive; whether its answer comes with those of the others.
+    fn keep_one(&mut self, index: usize, generation: u64, arbiter: usize, hold: Hold) -> bool {
         let is_usable = self.sites[index].is_vip_moving == 0 && self.sites[index].ssh_blocked == 0;
         let arrives = is_usable
             && self.arbiters[arbiter].down == 0
@@ -106,15 +118,17 @@ impl World {
         if arrives && !self.arbiters[arbiter].receive(self.now_us, hold.session) {
             // The arbiter does not know the session any more and says so.
             self.lose_hold(index, generation, arbiter, hold.session);
-            return;
+            return false;
         }
         if arrives {
             let (epoch, is_claim) = self.sites[index].mark;
             self.arbiters[arbiter].write(self.now_us, index, epoch, is_claim);
         }
         if arrives && self.network.back[index][arbiter] == 0 {
-            let slow_us = if self.network.slow_ssh > 0 { self.random.between(0, 5 * SECOND_US) } else { 0 };
-            let us = slow_us + self.random.between(2 * MS_US, 80 * MS_US);
+            if self.network.slow_ssh == 0 {
+                return true;
+            }
+            let us = self.random.between(2 * MS_US, 5 * SECOND_US);
             let (session, sent_us) = (hold.session, self.sites[index].clock.local_us(self.now_us));
             self.after(us, Happening::Answer { site: index, generation, arbiter, session, sent_us });
         } else {
@@ -125,12 +139,42 @@ impl World {
                 self.lose_hold(index, generation, arbiter, hold.session);
             }
         }
+        false
     }
 
     fn lose_hold(&mut self, index: usize, generation: u64, arbiter: usize, session: u64) {
         self.sites[index].holds[arbiter] = None;
         self.give_unless_hung(index, Event::Exclusion(Fact::HoldClosed { arbiter, session }));
         self.reopen(index, generation, arbiter, SECOND_US);
+    }
+
+    /// The answers of one round of keepalives. A session that was opened after it was not asked.
+    pub(super) fn hold_answers(
+        &mut self,
+        index: usize,
+        generation: u64,
+        (arbiters, newest): (u64, u64),
+        sent_us: u64,
+    ) {
+        if self.sites[index].hold_generation != generation {
+            return;
+        }
+        let sent = Moment::from_us(sent_us);
+        for arbiter in (0..self.arbiters.len()).filter(|arbiter| arbiters >> arbiter & 1 == 1) {
+            let hold = self.sites[index].holds[arbiter].as_mut();
+            let Some(hold) = hold.filter(|hold| hold.session <= newest) else { continue };
+            hold.unanswered = 0;
+            let session = hold.session;
+            let mark = self.arbiters[arbiter].mark(self.now_us, 1 - index);
+            let event = Event::Exclusion(Fact::HoldAnswered { arbiter, session, sent, mark });
+            if self.sites[index].hung > 0 {
+                let run = self.sites[index].run;
+                self.sites[index].inbox.push(Happening::Core { site: index, run, event: Box::new(event) });
+            } else {
+                self.give_quietly(index, event);
+            }
+        }
+        self.set_timer(index);
     }
 
     pub(super) fn hold_answer(

@@ -4,8 +4,10 @@ mod arbiter;
 mod clock;
 mod effects;
 mod faults;
+mod happen;
 mod holds;
 mod network;
+mod operator;
 mod queue;
 mod site;
 mod watch;
@@ -15,7 +17,6 @@ use std::time::Duration;
 use dr_watchdog_core::durable::{Durable, Found};
 use dr_watchdog_core::evidence::ManagedRule;
 use dr_watchdog_core::exclusion::agreed::Versions;
-use dr_watchdog_core::exclusion::fact::Fact;
 use dr_watchdog_core::exclusion::memory::Memory;
 use dr_watchdog_core::settings::{Exclusion, Honour, Lease, Mode, OnFailure, ResumeAlone, Settings, Step};
 use dr_watchdog_core::watchdog::Boot;
@@ -114,16 +115,14 @@ impl World {
     /// Runs until a true time.
     pub fn run_until(&mut self, end_us: u64) {
         let mut happenings = 0;
-        while let Some((at_us, what)) = self.queue.pop() {
-            if at_us > end_us || happenings > HAPPENINGS_MAX {
-                self.queue.push(at_us, what);
-                break;
-            }
+        while self.queue.next_us().is_some_and(|at_us| at_us <= end_us) && happenings <= HAPPENINGS_MAX {
+            let Some((at_us, what)) = self.queue.pop() else { break };
             happenings += 1;
+            debug_assert!(at_us >= self.now_us, "the world goes forward");
             self.now_us = at_us;
             self.happen(what);
         }
-        self.now_us = end_us;
+        self.now_us = self.now_us.max(end_us);
         self.watch.happenings += happenings;
         self.note_serving();
     }
@@ -157,75 +156,6 @@ impl World {
 
     fn after(&mut self, us: u64, what: Happening) {
         self.queue.push(self.now_us.saturating_add(us), what);
-    }
-
-    fn happen(&mut self, what: Happening) {
-        match what {
-            Happening::Timer { site, .. }
-            | Happening::Core { site, .. }
-            | Happening::Heard { site, .. }
-            | Happening::Answer { site, .. }
-            | Happening::Sweep { site, .. }
-            | Happening::Sample { site, .. }
-            | Happening::KeepAlive { site, .. }
-            | Happening::Open { site, .. }
-            | Happening::PlainLook { site, .. }
-            | Happening::StepDone { site, .. }
-            | Happening::Start { site, .. }
-            | Happening::GuardDue { site, .. }
-            | Happening::FenceDone { site }
-                if self.sites[site].frozen > 0 =>
-            {
-                self.sites[site].inbox.push(what);
-            }
-            // A process that hangs sends nothing either: its sessions stay open, and grow old at the arbiters.
-            Happening::Timer { site, .. }
-            | Happening::Core { site, .. }
-            | Happening::Heard { site, .. }
-            | Happening::KeepAlive { site, .. }
-            | Happening::Open { site, .. }
-            | Happening::Sample { site, .. }
-                if self.sites[site].hung > 0 =>
-            {
-                self.sites[site].inbox.push(what);
-            }
-            Happening::Timer { site, generation } => {
-                if self.sites[site].timer_generation == generation {
-                    self.sites[site].timer_at_us = u64::MAX;
-                    self.give(site, Event::TimePassed);
-                }
-            }
-            Happening::Core { site, run, event } => {
-                if self.sites[site].run == run {
-                    self.give(site, *event);
-                }
-            }
-            Happening::Heard { site, signed } => self.give(site, Event::Exclusion(Fact::Heard(signed))),
-            Happening::KeepAlive { site, generation } => self.keep_alive(site, generation),
-            Happening::Answer { site, generation, arbiter, session, sent_us } => {
-                self.hold_answer(site, generation, arbiter, session, sent_us);
-            }
-            Happening::Open { site, generation, arbiter } => self.open_hold(site, generation, arbiter),
-            Happening::Sample { site, run, arbiter, look, deadline_us } => {
-                self.sample(site, run, arbiter, look, deadline_us);
-            }
-            Happening::Sweep { site, run, sweep } => self.sweep(site, run, sweep),
-            Happening::GuardDue { site, generation } => self.guard_due(site, generation),
-            Happening::FenceDone { site } => self.fence_done(site),
-            Happening::StepDone { site, run, plan, step, is_start } => {
-                self.step_done(site, run, plan, step, is_start);
-            }
-            Happening::Start { site, run } => {
-                if self.sites[site].run == run {
-                    self.start(site);
-                }
-            }
-            Happening::CrashAgain { site, fault } => self.crash_again(site, fault),
-            Happening::FaultBegins { fault } => self.begin_fault(fault),
-            Happening::FaultEnds { fault } => self.end_fault(fault),
-            Happening::PlainLook { site, run } => self.plain_look(site, run),
-            Happening::SwitchOn { site } => self.switch_on(site),
-        }
     }
 
     fn settings(&self, site: usize) -> Settings {
@@ -273,7 +203,8 @@ impl World {
 
     /// The watchdog of a site starts, if its machine is on.
     fn start(&mut self, index: usize) {
-        if self.sites[index].down > 0 || self.sites[index].core.is_some() {
+        let site = &self.sites[index];
+        if site.down > 0 || site.stopped > 0 || site.core.is_some() {
             return;
         }
         let settings = self.settings(index);
@@ -292,6 +223,7 @@ impl World {
         self.sites[index].core = Some(core);
         self.note(index, || format!("watchdog starts, guard {:?}", boot.guard));
         self.perform(index);
+        self.note_serving();
     }
 
     /// The watchdog of a site is gone; its kernel closes its sockets.
@@ -301,11 +233,12 @@ impl World {
         site.core = None;
         site.run += 1;
         site.timer_generation += 1;
-        site.timer_at_us = u64::MAX;
+        site.timer_due = None;
         site.connections.iter_mut().for_each(|connection| *connection = None);
         site.inbox.clear();
         self.drop_holds(index, is_kernel_alive);
         self.sites[index].is_holding = false;
+        self.note_serving();
     }
 
     fn start_later(&mut self, index: usize, us: u64) {
@@ -315,22 +248,36 @@ impl World {
 
     /// Gives an event to a core and does what it asks for.
     fn give(&mut self, index: usize, event: Event) {
+        self.give_quietly(index, event);
+        self.set_timer(index);
+    }
+
+    /// Gives one of several events that happen in one instant; the timer is set after the last.
+    fn give_quietly(&mut self, index: usize, event: Event) {
         let site = &mut self.sites[index];
         let now = site.clock.now(self.now_us);
         let Some(core) = site.core.as_mut() else { return };
         core.handle_event(now, event);
-        self.perform(index);
+        self.perform_effects(index);
     }
 
     fn perform(&mut self, index: usize) {
+        self.perform_effects(index);
+        self.set_timer(index);
+    }
+
+    fn perform_effects(&mut self, index: usize) {
         while let Some(effect) = self.sites[index].core.as_mut().and_then(Watchdog::poll_effect) {
             self.effect(index, effect);
         }
+    }
+
+    fn set_timer(&mut self, index: usize) {
         let site = &mut self.sites[index];
         let Some(due) = site.core.as_ref().and_then(Watchdog::poll_timeout) else { return };
-        let at_us = site.clock.true_us(due, self.now_us).max(self.now_us);
-        if at_us < site.timer_at_us {
-            site.timer_at_us = at_us;
+        if site.timer_due.is_none_or(|before| due < before) {
+            let at_us = site.clock.true_us(due, self.now_us).max(self.now_us);
+            site.timer_due = Some(due);
             site.timer_generation += 1;
             let generation = site.timer_generation;
             self.queue.push(at_us, Happening::Timer { site: index, generation });
@@ -348,6 +295,7 @@ impl World {
             }
         }
         let serving = self.serving();
+        self.watch.path(self.now_us, self.is_path_whole());
         self.watch.serving(self.now_us, serving);
     }
 
@@ -357,8 +305,14 @@ impl World {
         let site = &self.sites[index];
         let is_asked = self.faults.iter().zip(&self.in_force).any(|(fault, in_force)| {
             use crate::fault::Kind;
-            let is_operator =
-                matches!(fault.kind, Kind::HandOver { .. } | Kind::Manual { .. } | Kind::Force { .. });
+            let is_operator = matches!(
+                fault.kind,
+                Kind::HandOver { .. }
+                    | Kind::Manual { .. }
+                    | Kind::Force { .. }
+                    | Kind::Stop { .. }
+                    | Kind::PeerIsOff { .. }
+            );
             let is_own = matches!(
                 fault.kind,
                 Kind::HookFails { .. }
@@ -382,6 +336,16 @@ impl World {
             && self.network.slow_ssh == 0
             && self.now_us > self.watch.healed_us + 60 * SECOND_US;
         is_up && !is_asked && hears_peer && is_quiet
+    }
+
+    /// Whether the sites can talk, both ways, and are there to do so.
+    fn is_path_whole(&self) -> bool {
+        let is_there =
+            |site: &Site| site.down == 0 && site.frozen == 0 && site.hung == 0 && site.core.is_some();
+        self.network.peer == [0, 0]
+            && self.network.udp_blocked == 0
+            && self.network.loss.iter().all(Vec::is_empty)
+            && self.sites.iter().all(is_there)
     }
 
     /// A span of a site's clock in true microseconds, its rate error aside.

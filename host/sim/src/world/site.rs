@@ -16,13 +16,28 @@ pub(crate) struct Hold {
 }
 
 /// The guard of the site's nodes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Guard {
     pub(crate) armed: Option<(u64, Moment)>,
+    /// Its timer: which one is set, and for which true time. A renewed lease moves it only when it comes.
     pub(crate) generation: u64,
+    pub(crate) timer_us: u64,
     pub(crate) has_fired: bool,
     /// True time at which the fence that runs has ended serving.
     pub(crate) fenced_at_us: Option<u64>,
+}
+
+impl Guard {
+    /// One that is not armed; timers of the one before it are void.
+    pub(crate) const fn idle(generation: u64) -> Self {
+        Self { armed: None, generation, timer_us: u64::MAX, has_fired: false, fenced_at_us: None }
+    }
+
+    /// Voids its timer.
+    pub(crate) const fn stop_timer(&mut self) {
+        self.generation += 1;
+        self.timer_us = u64::MAX;
+    }
 }
 
 /// One site.
@@ -38,11 +53,14 @@ pub(crate) struct Site {
     pub(crate) guard: Guard,
     pub(crate) are_services_up: bool,
     pub(crate) down: u32,
+    /// Whether an operator has stopped the watchdog.
+    pub(crate) stopped: u32,
     pub(crate) frozen: u32,
     pub(crate) hung: u32,
     /// Nothing that arrived meanwhile is lost: it waits in the sockets.
     pub(crate) inbox: Vec<Happening>,
-    pub(crate) timer_at_us: u64,
+    /// When the timer of the core is due, on the site's clock, and which one it is.
+    pub(crate) timer_due: Option<Moment>,
     pub(crate) timer_generation: u64,
     pub(crate) is_holding: bool,
     pub(crate) holds: Vec<Option<Hold>>,
@@ -69,13 +87,14 @@ impl Site {
             clock: Clock::new(rate_ppm),
             disk: Some(disk),
             old_image: None,
-            guard: Guard::default(),
+            guard: Guard::idle(0),
             are_services_up: false,
             down: 0,
+            stopped: 0,
             frozen: 0,
             hung: 0,
             inbox: Vec::new(),
-            timer_at_us: u64::MAX,
+            timer_due: None,
             timer_generation: 0,
             is_holding: false,
             holds: vec![None; arbiters],

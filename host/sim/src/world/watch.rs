@@ -52,6 +52,10 @@ pub struct Watch {
     pub changes: Vec<(u64, [bool; 2])>,
     /// Times at which both served, as begin, length.
     pub overlaps: Vec<(u64, u64)>,
+    /// Since when the sites can talk to each other, if they can.
+    path_since_us: Option<u64>,
+    /// The longest time at which both served although they could talk.
+    pub longest_talking_us: u64,
     /// Longest time without an active, once there was one.
     pub longest_none_us: u64,
     /// Whether anybody has ever served.
@@ -106,6 +110,20 @@ impl Watch {
         self.serving[site]
     }
 
+    /// Whether the sites can talk from now on.
+    pub(super) fn path(&mut self, now_us: u64, is_whole: bool) {
+        if !is_whole {
+            self.weigh_talking(now_us);
+        }
+        self.path_since_us = is_whole.then(|| self.path_since_us.unwrap_or(now_us));
+    }
+
+    fn weigh_talking(&mut self, now_us: u64) {
+        if let Some(since_us) = self.path_since_us.filter(|_| self.serving == [true, true]) {
+            self.longest_talking_us = self.longest_talking_us.max(now_us - since_us.max(self.since_us));
+        }
+    }
+
     /// Who serves from now on.
     pub(super) fn serving(&mut self, now_us: u64, serving: [bool; 2]) {
         let before = self.serving;
@@ -113,6 +131,7 @@ impl Watch {
             return;
         }
         let span = now_us - self.since_us;
+        self.weigh_talking(now_us);
         if before == [true, true] && span > 0 {
             self.overlaps.push((self.since_us, span));
         }
@@ -149,6 +168,7 @@ impl Watch {
 
     /// Closes the books at the end of the run.
     pub fn finish(&mut self, now_us: u64) {
+        self.weigh_talking(now_us);
         if self.serving == [true, true] && now_us > self.since_us {
             self.overlaps.push((self.since_us, now_us - self.since_us));
         }

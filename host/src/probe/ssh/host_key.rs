@@ -74,6 +74,16 @@ pub enum HostKeyError {
     File(PathBuf, String),
 }
 
+impl HostKeyError {
+    /// Whether somebody else may stand there: an unknown server is only one that nobody has written down yet.
+    pub const fn is_alarm(&self) -> bool {
+        match self {
+            Self::Pinned { .. } | Self::Changed { .. } | Self::Revoked { .. } => true,
+            Self::Unknown { .. } | Self::File(..) => false,
+        }
+    }
+}
+
 /// Who decides about a server's key.
 #[derive(Debug, Clone)]
 pub struct Judge {

@@ -25,6 +25,39 @@ impl Watchdog {
         self.announce();
     }
 
+    /// An operator answers for the other site: it serves nothing. An active is released from its duty without the
+    /// other site's promise, a standby takes over without the gates; both until the other site is heard again.
+    pub(super) fn peer_is_off(&mut self, now: Now) {
+        if !self.phase.claims_active() {
+            self.become_active(now, true);
+            return;
+        }
+        let Some(state) = self.lease.as_mut() else { return };
+        let id = now.mono.us() ^ state.run;
+        state.release = Some(Release { id, span: None, is_in_force: true });
+        state.is_forced = true;
+        state.evidence.grant(FOR_EVER);
+        state.reckon();
+        self.notify(
+            Trigger::Exclusion,
+            "an operator says that the other site is off: this site serves whatever happens, until the other site is heard".to_owned(),
+        );
+    }
+
+    /// The other site is heard: what an operator has said of it ends. An off that is still wanted is asked for again.
+    pub(super) fn end_force(&mut self) {
+        let is_off_wanted = self.automatic.operator.is_some();
+        let Some(state) = self.lease.as_mut() else { return };
+        if std::mem::take(&mut state.is_forced) {
+            state.release = state.release.filter(|_| is_off_wanted);
+            if let Some(release) = state.release.as_mut() {
+                release.is_in_force = false;
+            }
+            state.evidence.revoke_grant();
+            state.reckon();
+        }
+    }
+
     /// It takes its duty back: the guard first, the word after it.
     pub(in super::super) fn resume_duty(&mut self, now: Now) {
         let Some(state) = self.lease.as_mut() else { return };
@@ -81,25 +114,6 @@ impl Watchdog {
             state.said_promise = state.memory.promise.map(|promise| promise.id);
         }
         self.announce();
-    }
-
-    /// What could not be written is written again later; until then nothing of it is said.
-    pub(in super::super) fn rewrite_at(&mut self, now: Now, after: AfterWrite) {
-        let later = now.mono.plus(self.settings.heartbeat.interval);
-        if let Some(state) = self.lease.as_mut() {
-            state.rewrite_at = Some(later);
-            state.rewrites_versions |= after == AfterWrite::Versions;
-        }
-    }
-
-    /// Writes again what could not be written.
-    pub(super) fn rewrite_if_due(&mut self, now: Now) {
-        let Some(state) = self.lease.as_mut() else { return };
-        if state.rewrite_at.is_some_and(|due| due <= now.mono) {
-            state.rewrite_at = None;
-            let is_versions = std::mem::take(&mut state.rewrites_versions);
-            self.persist(if is_versions { AfterWrite::Versions } else { AfterWrite::Promise });
-        }
     }
 
     /// An operator proposed new safety settings at this site.

@@ -68,8 +68,9 @@ impl Watchdog {
             Command::HandOver => self.hand_over(now),
             Command::Release { span } => self.ask_release(now, span),
             Command::Resume => self.resume_duty(now),
+            Command::PeerIsOff => self.peer_is_off(now),
             Command::Reset => self.reset(),
-            Command::Stop | Command::Promise | Command::PeerIsOff => self.command(now, command),
+            Command::Stop | Command::Promise => self.command(now, command),
         }
     }
 
@@ -79,7 +80,6 @@ impl Watchdog {
             return;
         }
         self.end_waits(now.mono);
-        self.rewrite_if_due(now);
         match self.phase {
             Phase::Active | Phase::Promoting => self.advance_serving(now),
             Phase::Standby => self.advance_standby(now),
@@ -127,7 +127,6 @@ impl Watchdog {
         next.at(state.hands_over_until);
         next.at(state.doubt_until);
         next.at(state.promise_ends);
-        next.at(state.rewrite_at);
         if let Joining::Lost { told: Some(told) } = state.joining {
             next.at(Some(told.plus(state.timers.wait)));
         }

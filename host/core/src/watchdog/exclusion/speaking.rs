@@ -107,13 +107,11 @@ impl Watchdog {
             hands_over: signed.hands_over,
         });
         state.peer_holds.clone_from(&signed.holds);
-        if std::mem::take(&mut state.is_forced) {
-            state.evidence.revoke_grant();
-            state.reckon();
-        }
+        self.end_force();
         if signed.stance.breaks_silence() {
             self.close_claim(now.mono);
         }
+        self.weigh_versions(&signed);
         // A site without its state is told the safety settings first; only then does it know what the other knows.
         self.take_versions(now, &signed);
         self.take_state(now, &signed);
@@ -179,6 +177,40 @@ impl Watchdog {
         }
     }
 
+    /// The other site goes on to a version only when it has heard this one say that it is on disk here too. A newer
+    /// one than this site knows of proves that an older image of its state was restored.
+    fn weigh_versions(&mut self, signed: &Signed) {
+        let Some(state) = self.lease.as_ref() else { return };
+        let is_old = signed.say.current > state.memory.versions.say().newest();
+        let is_whole = state.joining == Joining::Joined && signed.is_joined;
+        if !is_old || !is_whole || !state.rules.has(Rule::Amnesia) || !state.rules.has(Rule::JointChange) {
+            return;
+        }
+        if self.phase.claims_active() {
+            self.follow_sight(Sight { has_time_slipped: true, ..Sight::default() });
+        }
+        if let Some(state) = self.lease.as_mut() {
+            state.joining = Joining::Lost { told: None };
+        }
+        self.close_claim(self.last_now.mono);
+        let text = "this site's safety settings are older than what the two sites agreed on: an older image of its state was restored; it takes over what the other site says, and neither votes nor claims for F";
+        self.notify(Trigger::StateUnusable, text.to_owned());
+        self.persist(AfterWrite::Nothing);
+    }
+
+    /// Neither site remembers that it has served, but the other one has heard this one serve, in the epoch that it
+    /// still has: an image of the middle of its promotion was restored. It is the last active, or nobody would be.
+    fn remember_serving(&mut self, signed: &Signed) {
+        let Some(state) = self.lease.as_mut().filter(|_| self.phase == Phase::Standby) else { return };
+        let has_nobody_served = state.memory.served_epoch == 0 && signed.served_epoch == 0;
+        if has_nobody_served && signed.seen_of_peer > 0 && signed.seen_of_peer == self.durable.epoch {
+            state.memory.served_epoch = signed.seen_of_peer;
+            self.durable.failover = dr_watchdog_sdk::sections::LastFailover::ActiveToStandby;
+            self.asking.previous = None;
+            self.persist(AfterWrite::Nothing);
+        }
+    }
+
     /// What the other site knows of this one: a state that is older than that was lost or restored.
     fn take_state(&mut self, now: Now, signed: &Signed) {
         let Some(state) = self.lease.as_mut() else { return };
@@ -198,6 +230,8 @@ impl Watchdog {
         if !signed.is_joined || !state.rules.has(Rule::Amnesia) {
             return;
         }
+        self.remember_serving(signed);
+        let Some(state) = self.lease.as_mut() else { return };
         let is_old = signed.seen_of_peer > self.durable.epoch;
         let version = state.memory.versions.current.version;
         let is_version_known = signed.say.current == version || signed.say.next == Some(version);

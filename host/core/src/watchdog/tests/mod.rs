@@ -256,11 +256,11 @@ impl Site {
                 };
                 self.later(10, Event::VerdictReturned { ask: ask.id, verdict, failure });
                 self.ask_times.push(self.now.mono.since(Moment::from_us(1_000_000)));
-                self.asks.push(ask);
+                self.asks.push(*ask);
             }
             Effect::Persist { write, durable } => match self.disk_error.clone() {
                 None => {
-                    self.stored = Some(durable);
+                    self.stored = Some(*durable);
                     self.watchdog.handle_event(self.now, Event::Persisted { write });
                 }
                 Some(why) => self.watchdog.handle_event(self.now, Event::PersistFailed { write, why }),
@@ -273,7 +273,7 @@ impl Site {
             }
             Effect::CancelStep { .. } => self.effects.push("cancel".to_owned()),
             Effect::Changed(row) => self.rows.push(row),
-            Effect::Record(decision) => self.decisions.push(decision),
+            Effect::Record(decision) => self.decisions.push(*decision),
             Effect::Notify(notice) => self.notices.push(notice),
             Effect::Exclusion(_) => panic!("only `lease` asks for this"),
         }

@@ -189,3 +189,28 @@ fn a_heartbeat_that_lay_in_a_queue_since_before_the_failover_does_not_make_two_s
     site.give(crate::Event::HeartbeatHeard(beat(Phase::Active)));
     assert_eq!((site.watchdog.situation(), site.asks.len()), (None, asked));
 }
+
+#[test]
+fn a_wrong_host_key_is_told_once_and_stays_in_health_until_the_right_one_is_shown() {
+    let mut site = Site::active();
+    let told =
+        |site: &Site| site.notices.iter().filter(|notice| notice.trigger == Trigger::HostKeyChanged).count();
+    let changed = |why: &str| crate::Event::HostKeyChanged { arbiter: 1, why: why.to_owned() };
+    site.give(changed("it shows another key"));
+    site.give(changed("it shows another key"));
+    assert_eq!(told(&site), 1);
+    let last = site.notices.last().unwrap();
+    assert_eq!(last.text, "ALARM: arbiter r2: it shows another key");
+    assert_eq!(site.watchdog.host_key_alarms().collect::<Vec<_>>(), [("r2", "it shows another key")]);
+    site.give(changed("it shows a third key"));
+    assert_eq!(told(&site), 2, "another impostor is news");
+    site.give(crate::Event::HoldChanged { arbiter: 0, is_open: true });
+    assert_eq!(site.watchdog.host_key_alarms().count(), 1, "that was another arbiter");
+    site.give(crate::Event::HoldChanged { arbiter: 1, is_open: true });
+    assert_eq!(site.watchdog.host_key_alarms().count(), 0);
+    site.give(changed("it shows another key"));
+    assert_eq!(told(&site), 3, "it had gone");
+    let unknown = crate::Event::HostKeyChanged { arbiter: 7, why: "an older configuration".to_owned() };
+    site.give(unknown);
+    assert_eq!(told(&site), 3);
+}
