@@ -1,4 +1,4 @@
-//! What of the core's notices and decisions is mailed, and when a trouble is over.
+//! Mailing: which of the core's notices and decisions are told, when a trouble is over.
 
 use dr_watchdog_core::durable::Found;
 use dr_watchdog_core::effect::{Decision, Notice, Trigger};

@@ -41,6 +41,8 @@ pub enum Kind {
     SettingsContradict,
     /// Both sites are standby.
     BothStandby,
+    /// An arbiter shows another host key than the expected one.
+    HostKeyChanged,
     /// What the exclusion rests on changed.
     Exclusion,
     /// A test by an operator.
@@ -79,7 +81,7 @@ const fn about(
 }
 
 /// Every kind, in the order in which `notify test --kind all` sends them.
-static TABLE: [About; 20] = [
+static TABLE: [About; 21] = [
     about(
         Kind::Test,
         "test",
@@ -252,6 +254,15 @@ static TABLE: [About; 20] = [
         "a site serves again",
     ),
     about(
+        Kind::HostKeyChanged,
+        "hostKeyChanged",
+        "arbiterMonitor",
+        "an arbiter shows another host key",
+        "Nobody logs in there; the arbiter counts as one that could not be asked.",
+        "Find out whether the device was replaced; if so, pin its new key with `arbiters trust`, else look who answers in its place.",
+        "",
+    ),
+    about(
         Kind::Exclusion,
         "exclusion",
         "heartbeat",
@@ -302,6 +313,7 @@ impl Kind {
             Trigger::StateUnusable => Self::StateUnusable,
             Trigger::SettingsContradict => Self::SettingsContradict,
             Trigger::BothStandby => Self::BothStandby,
+            Trigger::HostKeyChanged => Self::HostKeyChanged,
             Trigger::Exclusion => Self::Exclusion,
         })
     }

@@ -1,4 +1,4 @@
-//! When a mail that was not taken is tried again, and when it is given up.
+//! Retries: when a mail that was not taken is tried again, when it is given up.
 
 use std::time::Duration;
 
