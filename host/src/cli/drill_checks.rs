@@ -105,7 +105,7 @@ pub(super) async fn all(paths: &Paths, config: &Config, asks_peer: bool) -> Vec<
         checks.push(timed(site, &format!("commands of {plan}"), async { commands(steps) }).await);
     }
     checks.push(timed(site, "disk", async { disk(&paths.state_dir) }).await);
-    checks.push(timed(site, "mail", mail(config)).await);
+    checks.push(timed(site, "mail", Box::pin(mail(config))).await);
     peer(config, asks_peer, &mut checks).await;
     checks
 }

@@ -142,7 +142,7 @@ impl Notifier {
         json!({
             "server": format!("{}:{}", server.host, server.port),
             "recipients": server.recipients,
-            "waiting": self.shared.queue.borrow().len(),
+            "waiting": self.shared.queue.borrow().waiting(),
             "delivered": status.delivered,
             "givenUp": status.given_up,
             "lastDelivered": status.last_delivered,
@@ -266,6 +266,6 @@ mod tests {
         let mut notifier = Notifier::open(folder.path(), None);
         notifier.alarm(at(0), Kind::BecameActive, "x", &origin("active"));
         assert_eq!(notifier.status(), Value::Null);
-        assert_eq!(Queue::open(folder.path()).0.len(), 0);
+        assert_eq!(Queue::open(folder.path()).0.waiting(), 0);
     }
 }

@@ -133,7 +133,7 @@ impl Queue {
     }
 
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.mails.len()
     }
 
@@ -219,7 +219,7 @@ mod tests {
         let (dropped, written) = queue.put(mail("new", false));
         written.unwrap();
         assert_eq!(dropped.unwrap().message.subject, "1");
-        assert_eq!((queue.len(), subjects(&queue)[0].as_str()), (QUEUE_MAX, "role"));
+        assert_eq!((queue.waiting(), subjects(&queue)[0].as_str()), (QUEUE_MAX, "role"));
     }
 
     #[test]
@@ -230,6 +230,6 @@ mod tests {
         assert!(queue.put(mail("1", false)).1.is_err());
         assert_eq!(subjects(&queue), ["1"]);
         queue.update(1, Vec::new()).unwrap();
-        assert_eq!(queue.len(), 0);
+        assert_eq!(queue.waiting(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
@@ -309,7 +309,7 @@ fn compose(from: &str, mail: &Mail) -> Result<Vec<u8>, String> {
     let written = UNIX_EPOCH + Duration::from_millis(u64::try_from(message.time.unix_ms()).unwrap_or(0));
     let mut builder = Message::builder()
         .from(mailbox(from)?)
-        .date(SystemTime::from(written))
+        .date(written)
         .subject(message.subject.clone())
         .message_id(Some(mail.message_id.clone()))
         .header(ContentType::TEXT_PLAIN);
