@@ -1,6 +1,7 @@
 //! The policy contract of dr-watchdog: what a policy sees and what it answers.
 //!
 #![doc = include_str!("../README.md")]
+#![allow(clippy::test_attr_in_doctest, reason = "the guide shows a vendor's whole file, which has a test")]
 
 pub mod abi;
 pub mod context;
@@ -8,6 +9,7 @@ pub mod evidence;
 pub mod export;
 pub mod host;
 pub mod hours;
+pub mod lua_types;
 pub mod nearest;
 pub mod policy;
 pub mod sections;

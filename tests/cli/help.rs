@@ -3,8 +3,12 @@
 use dr_watchdog_tests::program::{command, run};
 
 /// Every command that people may type.
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 23] = [
     &["run"],
+    &["init"],
+    &["start"],
+    &["reset"],
+    &["exclusion", "peer-is-off"],
     &["manualFailover"],
     &["demo"],
     &["stop"],
@@ -43,7 +47,7 @@ fn the_help_lists_every_command_and_hides_what_is_not_for_people() {
     {
         assert!(help.lines().any(|line| line.trim_start().starts_with(word)), "{word}\n{help}");
     }
-    for hidden in ["worker", "step", "ask"] {
+    for hidden in ["worker", "step", "ask", "sink"] {
         assert!(!help.lines().any(|line| line.trim_start().starts_with(hidden)), "{hidden}\n{help}");
     }
 }

@@ -7,10 +7,12 @@
 pub mod bench;
 pub mod eval;
 pub mod lab;
+pub mod lua_check;
 pub mod needs;
 pub mod plugins;
 pub mod program;
 pub mod scratch;
 pub mod table;
 pub mod terminal;
+pub mod vendor;
 pub mod wait;

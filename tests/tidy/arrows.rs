@@ -14,7 +14,7 @@ struct Package {
     others: Option<&'static [&'static str]>,
 }
 
-const PACKAGES: [Package; 6] = [
+const PACKAGES: [Package; 7] = [
     Package { name: "dr-watchdog-sdk", ours: &[], others: Some(&["serde", "serde_json", "schemars"]) },
     Package {
         name: "dr-watchdog-core",
@@ -23,6 +23,11 @@ const PACKAGES: [Package; 6] = [
     },
     Package {
         name: "dr-watchdog-arbitration",
+        ours: &["dr-watchdog-sdk"],
+        others: Some(&["serde", "serde_json", "schemars"]),
+    },
+    Package {
+        name: "dr-watchdog-witness",
         ours: &["dr-watchdog-sdk"],
         others: Some(&["serde", "serde_json", "schemars"]),
     },

@@ -31,6 +31,7 @@ const MEASURERS: &[(&str, &str)] = &[
     ("host/src/worker/", "the remaining time of an evaluation"),
     ("host/src/demo/", "the timeline that people read"),
     ("host/src/cli/", "how long a command took"),
+    ("plugins/witness/src/http.rs", "the deadline of a request"),
 ];
 
 /// Every read by somebody who may not.

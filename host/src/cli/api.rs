@@ -78,7 +78,7 @@ fn unknown(name: &str) -> ExitCode {
     let nearest = dr_watchdog_sdk::nearest::nearest(name, sections::NAMES);
     let hint = nearest.map(|nearest| format!("; did you mean \"{nearest}\"?")).unwrap_or_default();
     let known = sections::NAMES.join(", ");
-    output::failed(&format!("there is no section \"{name}\"{hint} The sections are {known}"));
+    output::failed(&format!("there is no section \"{name}\"{hint} (the sections are {known})"));
     exit::code(exit::USAGE)
 }
 
@@ -110,11 +110,16 @@ fn read(paths: &Paths) -> Result<Value, ExitCode> {
 }
 
 fn from_files(paths: &Paths) -> Result<Value, ExitCode> {
+    let stored = StateFile::new(paths.state_file.clone()).read();
+    if let (Found::Good(durable), false) = (&stored, paths.config_file.exists()) {
+        // What `reset` leaves: a role and no configuration.
+        return Ok(json!({"role": durable.role, "failover": durable.failover}));
+    }
     let (config, _) = config::load(paths).map_err(|errors| {
         output::failed(&errors.to_string());
         exit::code(exit::USAGE)
     })?;
-    let (role, failover) = match StateFile::new(paths.state_file.clone()).read() {
+    let (role, failover) = match stored {
         Found::Good(durable) => (durable.role, durable.failover),
         Found::Absent => (config.site.initial_role, LastFailover::None),
         Found::Bad(why) => {

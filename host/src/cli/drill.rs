@@ -22,14 +22,14 @@ pub struct Args {
 /// Runs the command: 0 everything would work, 1 something would not, 2 the configuration cannot be used.
 pub fn run(globals: &Globals, args: &Args) -> ExitCode {
     let paths = globals.paths();
-    let config = match globals.config(args.json) {
+    let config = match globals.config() {
         Ok(config) => config,
         Err(code) => return code,
     };
     let (runtime, local) = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::refused(args.json, &format!("no runtime: {error}"));
+            output::failed(&format!("no runtime: {error}"));
             return exit::code(exit::FAILED);
         }
     };

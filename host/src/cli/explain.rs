@@ -22,7 +22,7 @@ pub struct Args {
 pub fn run(globals: &Globals, args: &Args) -> ExitCode {
     let path = globals.paths().history_file;
     let refuse = |message: String| {
-        output::refused(args.json, &message);
+        output::failed(&message);
         exit::code(exit::USAGE)
     };
     let records = match history::records(&path, 0) {

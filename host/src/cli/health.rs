@@ -34,7 +34,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     let health = match client::ask(&paths.socket, "health", json!({})) {
         Ok(health) => health,
         Err(ClientError::Down(_)) => health_down::health(&paths),
-        Err(error) => return output::no_answer_as(args.json, &error),
+        Err(error) => return output::no_answer(&error),
     };
     if args.json {
         output::json(&health);

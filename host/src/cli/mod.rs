@@ -19,35 +19,47 @@ pub mod config;
 pub mod demo;
 pub mod drill;
 mod drill_checks;
+pub mod exclusion;
 pub mod exit;
 pub mod explain;
 pub mod health;
 mod health_down;
 mod health_screen;
 pub mod history;
+pub mod init;
 mod json_diff;
+mod made;
 pub mod notify;
 pub mod output;
 mod pair;
 pub mod ping;
 pub mod plan;
+pub mod plugin;
+pub mod plugin_check;
+mod plugin_findings;
 pub mod policy;
 mod policy_cases;
 pub mod policy_eval;
+mod policy_live;
+pub mod policy_new;
 pub mod policy_probes;
 mod policy_question;
 mod policy_replay;
+mod policy_report;
 pub mod policy_test;
+pub mod policy_types;
 pub mod run;
 pub mod screen;
+mod service;
 pub mod simulate;
 mod simulate_guest;
 mod simulate_report;
 mod simulate_series;
+pub mod sink;
 pub mod spelling;
 pub mod step;
-pub mod stop;
 mod story;
+mod strict;
 pub mod toolkit;
 mod wait;
 
@@ -81,10 +93,10 @@ impl Globals {
     ///
     /// # Errors
     /// The status to end with.
-    pub fn config(&self, as_json: bool) -> Result<Config, ExitCode> {
+    pub fn config(&self) -> Result<Config, ExitCode> {
         let loaded = crate::config::load(&self.paths());
         loaded.map(|(config, _)| config).map_err(|errors| {
-            output::refused(as_json, &errors.to_string());
+            output::failed(&errors.to_string());
             exit::code(exit::USAGE)
         })
     }
@@ -105,8 +117,14 @@ enum Command {
     Run(run::Args),
     /// Show two sites, three arbiters and a real failover on this machine.
     Demo(demo::Args),
-    /// End the daemon of this root.
-    Stop(stop::Args),
+    /// Make the configuration of both sites.
+    Init(init::Args),
+    /// Start the watchdogs of both sites, from the active one.
+    Start(pair::start::Args),
+    /// Stop the watchdogs of both sites; data and services stay as they are.
+    Stop(pair::stop::Args),
+    /// Stop the watchdog here and delete this site's disaster-recovery data.
+    Reset(pair::reset::Args),
     /// Switch the roles of the two sites by hand.
     #[command(name = "manualFailover", alias = "manual-failover")]
     ManualFailover(pair::failover::Args),
@@ -123,11 +141,17 @@ enum Command {
     /// Try and check policies.
     #[command(subcommand)]
     Policy(policy::Args),
+    /// Look at compiled policies, and check them.
+    #[command(subcommand)]
+    Plugin(plugin::Args),
     /// Try the rules, or a policy, against thousands of simulated disasters.
     Simulate(simulate::Args),
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Args),
+    /// Say what only an operator can know of the other site.
+    #[command(subcommand)]
+    Exclusion(exclusion::Args),
     /// List past decisions.
     History(history::Args),
     /// Tell a past decision as a story: inputs, rule, gate, effect, the nearest flip.
@@ -142,6 +166,9 @@ enum Command {
     /// The tools of the manual.
     #[command(subcommand)]
     Toolkit(toolkit::Args),
+    /// Swallows its input, for the other site; not for people.
+    #[command(hide = true)]
+    Sink,
     /// One question to the daemon, for the other site; not for people.
     #[command(hide = true)]
     Ask(ask::Args),
@@ -161,26 +188,43 @@ enum Command {
 
 /// Parses and runs.
 pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(spelling::meant(args)) {
-        Ok(cli) => cli,
+    let args = spelling::meant(args);
+    // What follows `--` is another program's.
+    output::begin(args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json"));
+    let code = match Cli::try_parse_from(args) {
+        Ok(cli) => run(cli),
         Err(error) => {
             // A closed standard output while printing help is nobody's problem.
             let _ = error.print();
-            return exit::code(if error.use_stderr() { exit::USAGE } else { exit::OK });
+            if error.use_stderr() {
+                output::noted(error.to_string().trim());
+            }
+            exit::code(if error.use_stderr() { exit::USAGE } else { exit::OK })
         }
     };
+    output::end();
+    code
+}
+
+fn run(cli: Cli) -> ExitCode {
     let globals = cli.globals;
     match cli.command {
         Command::Run(args) => run::run(&globals, args),
         Command::Demo(args) => demo::run(&globals, args),
-        Command::Stop(args) => stop::run(&globals, args),
+        Command::Start(args) => pair::start::run(&globals, &args),
+        Command::Stop(args) => pair::stop::run(&globals, &args),
+        Command::Reset(args) => pair::reset::run(&globals, &args),
+        Command::Exclusion(args) => exclusion::run(&globals, args),
         Command::ManualFailover(args) => pair::failover::run(&globals, &args),
+        Command::Init(args) => init::run(&globals, &args),
+        Command::Sink => sink::run(),
         Command::Ask(args) => ask::run(&globals, &args),
         Command::Health(args) => health::run(&globals, args),
         Command::Api(args) => api::run(&globals, args),
         Command::Arbiters(args) => arbiters::run(&globals, args),
         Command::Ping(args) => ping::run(&globals, args),
         Command::Policy(args) => policy::run(&globals, args),
+        Command::Plugin(args) => plugin::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Config(args) => config::run(&globals, args),
         Command::History(args) => history::run(&globals, args),

@@ -54,8 +54,8 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     }
 }
 
-fn refuse(as_json: bool, status: u8, message: &str) -> ExitCode {
-    output::refused(as_json, message);
+fn refuse(status: u8, message: &str) -> ExitCode {
+    output::failed(message);
     exit::code(status)
 }
 
@@ -66,19 +66,19 @@ fn test(globals: &Globals, args: &TestArgs) -> ExitCode {
         (word, None) => {
             let known: Vec<&str> = Kind::all().map(|kind| kind.about().word).collect();
             let text = format!("there is no kind of mail \"{word}\"; there are {ALL}, {}", known.join(", "));
-            return refuse(args.json, exit::USAGE, &text);
+            return refuse(exit::USAGE, &text);
         }
     };
-    let config = match globals.config(args.json) {
+    let config = match globals.config() {
         Ok(config) => config,
         Err(code) => return code,
     };
     let Some(server) = daemon::mail_server(&config) else {
-        return refuse(args.json, exit::FAILED, &nobody(&config));
+        return refuse(exit::FAILED, &nobody(&config));
     };
     let runtime = match super::runtime() {
         Ok((runtime, _)) => runtime,
-        Err(error) => return refuse(args.json, exit::FAILED, &format!("no runtime: {error}")),
+        Err(error) => return refuse(exit::FAILED, &format!("no runtime: {error}")),
     };
     let mut is_ok = true;
     for kind in kinds {

@@ -23,7 +23,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(globals: &Globals, args: &Args) -> ExitCode {
     let paths = globals.paths();
-    let config = match globals.config(args.json) {
+    let config = match globals.config() {
         Ok(config) => config,
         Err(code) => return code,
     };

@@ -7,25 +7,29 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Globals, exit, policy_eval, policy_test};
+use super::{Globals, exit, output, policy_eval, policy_new, policy_question, policy_test, policy_types};
 use crate::policy::{Engine, Failure, Permissions, PolicySpec, Runner, engine_of, find_default_plugin};
 
 /// Longest evaluation where nothing else is said: the default of `policy.deadline`.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Most memory of a guest: the default of `policy.memory`.
-const MEMORY_BYTES: u64 = 64 << 20;
+const MEMORY_BYTES: u64 = 128 << 20;
 /// The word for the policy that decides where nobody wrote one.
 const DEFAULT: &str = "default";
 
 /// Arguments of `policy`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
+    /// Begin a policy with a template that works.
+    New(policy_new::Args),
     /// Load a policy, say what it is and whether its file may be trusted.
     Check(CheckArgs),
     /// Ask a policy one question, with sections and evidence from files.
     Eval(policy_eval::Args),
     /// Ask a policy every question of its cases file, and compare the answers.
     Test(policy_test::Args),
+    /// Write the types that editors complete and check Lua policies with.
+    Types(policy_types::Args),
 }
 
 /// Arguments of `policy check`.
@@ -34,6 +38,9 @@ pub struct CheckArgs {
     /// A .lua file, a .so plugin, an executable script, or the word "default".
     #[arg(value_name = "FILE")]
     policy: PathBuf,
+    /// What `[policy.config]` would hold, as a JSON file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -41,10 +48,21 @@ pub struct CheckArgs {
 
 /// Runs the command.
 pub fn run(globals: &Globals, args: Args) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    with_runtime("policy", async || match args {
+        Args::New(args) => policy_new::new(&args),
+        Args::Types(args) => policy_types::write(&args),
+        Args::Check(args) => check(&args).await,
+        Args::Eval(args) => policy_eval::eval(globals, &args).await,
+        Args::Test(args) => policy_test::test(&args).await,
+    })
+}
+
+/// Runs a command that loads policies.
+pub(super) fn with_runtime(command: &str, work: impl AsyncFnOnce() -> u8) -> ExitCode {
+    let (runtime, local) = match super::runtime() {
+        Ok(made) => made,
         Err(error) => {
-            eprintln!("dr-watchdog policy: the runtime could not be started: {error}");
+            output::failed(&format!("{command}: the runtime could not be started: {error}"));
             return exit::code(exit::USAGE);
         }
     };
@@ -57,13 +75,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
         .without_time()
         .with_max_level(tracing::Level::INFO)
         .try_init();
-    let local = tokio::task::LocalSet::new();
-    let status = match args {
-        Args::Check(args) => local.block_on(&runtime, check(&args)),
-        Args::Eval(args) => local.block_on(&runtime, policy_eval::eval(globals, &args)),
-        Args::Test(args) => local.block_on(&runtime, policy_test::test(&args)),
-    };
-    exit::code(status)
+    exit::code(local.block_on(&runtime, work()))
 }
 
 /// How `policy check` and `policy eval` run a policy: loose permissions only warn here.
@@ -94,19 +106,29 @@ async fn check(args: &CheckArgs) -> u8 {
     let folder = match tempfile::tempdir() {
         Ok(folder) => folder,
         Err(error) => {
-            eprintln!("dr-watchdog policy check: no temporary folder could be made: {error}");
+            output::failed(&format!("policy check: no temporary folder could be made: {error}"));
+            return exit::USAGE;
+        }
+    };
+    let config = match args.config.as_deref().map(policy_question::read).transpose() {
+        Ok(config) => config,
+        Err(message) => {
+            eprintln!("dr-watchdog policy check: {message}");
             return exit::USAGE;
         }
     };
     let loaded = match spec(&args.policy, folder.path()) {
-        Ok(spec) => {
+        Ok(mut spec) => {
+            if let Some(config) = config {
+                spec.config = config;
+            }
             let engine = spec.engine;
             Runner::load(spec).await.map(|runner| (engine, runner))
         }
         Err(failure) => Err(failure),
     };
     if args.json {
-        println!("{}", checked(&args.policy, &loaded));
+        output::json(&checked(&args.policy, &loaded));
     } else {
         print(&args.policy, &loaded);
     }
@@ -121,11 +143,14 @@ fn checked(policy: &Path, loaded: &Result<(Engine, Runner), Failure>) -> Value {
             "policy": runner.name(),
             "describe": runner.describe(),
             "warnings": runner.warnings(),
+            "error": null,
         }),
         Err(failure) => json!({
             "ok": false,
             "engine": engine_of(policy),
             "policy": policy,
+            "describe": null,
+            "warnings": [],
             "error": failure,
         }),
     }
@@ -139,26 +164,29 @@ fn print(policy: &Path, loaded: &Result<(Engine, Runner), Failure>) {
                 Engine::Native => "a compiled plugin; it loads",
                 Engine::Script => "a script; it may be executed (try it with `policy eval`)",
             };
-            println!("{}: {what}", runner.name());
+            output::line(&format!("{}: {what}", runner.name()));
             if let Value::Object(describe) = runner.describe() {
                 for (key, value) in
                     describe.iter().filter(|(_, value)| value.is_string() || value.is_number())
                 {
-                    println!("  {key}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                    output::line(&format!(
+                        "  {key}: {}",
+                        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+                    ));
                 }
             }
             for warning in runner.warnings() {
-                println!("warning: {warning}");
+                output::line(&format!("warning: {warning}"));
             }
             if !runner.warnings().is_empty() {
-                println!("a daemon refuses this policy until the warnings are gone");
+                output::line("a daemon refuses this policy until the warnings are gone");
             }
         }
         Err(failure) => {
-            println!("{}: cannot be used ({})", policy.display(), failure.kind.word());
-            println!("{}", failure.message);
+            output::line(&format!("{}: cannot be used ({})", policy.display(), failure.kind.word()));
+            output::line(&failure.message);
             if let Some(hint) = &failure.hint {
-                println!("hint: {hint}");
+                output::line(&format!("hint: {hint}"));
             }
         }
     }

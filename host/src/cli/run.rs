@@ -7,10 +7,18 @@ use crate::daemon::{self, DaemonError, lock::LockError};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// In a session of its own, so that the terminal it came from may go; `start` uses this.
+    #[arg(long, hide = true)]
+    detached: bool,
+}
 
 /// Runs the command.
-pub fn run(globals: &Globals, _args: Args) -> ExitCode {
+pub fn run(globals: &Globals, args: Args) -> ExitCode {
+    if args.detached {
+        // Fails only where this process leads a group already, which no child of `start` does; then it stays in it.
+        let _ = nix::unistd::setsid();
+    }
     daemon::logging::start();
     let result = match super::runtime() {
         Ok((runtime, local)) => local.block_on(&runtime, daemon::run(globals.paths())),

@@ -206,6 +206,11 @@ impl World {
         let outcome = answered.outcome;
         let failure = outcome.failure.as_ref().map(|failure| failure.message.clone());
         let verdict = outcome.verdict.clone();
+        if answered.is_newly_quarantined {
+            let why = failure.clone().unwrap_or_default();
+            // The receiver is gone only when the daemon ends.
+            let _ = self.events.send(Event::PolicyQuarantined { policy: outcome.policy.clone(), why });
+        }
         if let Some(asked) = self.open.get_mut(&answered.ask) {
             asked.outcome = Some(outcome);
         }

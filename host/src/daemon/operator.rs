@@ -31,6 +31,7 @@ pub(super) fn command(core: &Watchdog, now: Now, params: &Value) -> Result<Optio
             refused(core.why_not_active(now, is_forced))?;
             (!core.phase().claims_active()).then_some(Command::BecomeActive { is_forced })
         }
+        Some("look") => Some(Command::Look),
         Some("handOver") => {
             refused(core.why_not_standby())?;
             Some(Command::HandOver)

@@ -139,6 +139,8 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         | Trigger::ArbitersAnswer
         | Trigger::PeerLost
         | Trigger::PeerBack
+        // Shown as long as the policy itself says so.
+        | Trigger::PolicyQuarantined
         | Trigger::GateClosed
         | Trigger::StepFailed
         // `health` asks the core for these two, as they end without a notice.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dr_watchdog_core::effect::{PlanKind, Trigger};
+use dr_watchdog_core::settings::Mode;
 use dr_watchdog_core::transitions::Phase;
 use dr_watchdog_core::{Event, Now, Watchdog};
 use dr_watchdog_sdk::Utc;
@@ -18,6 +19,7 @@ use super::operator::{self, progress};
 use super::{build, sections};
 use crate::config;
 use crate::frames::{Request, Response, ResponseError};
+use crate::policy::backoff::CRASHES_MAX;
 
 /// Longest ping over the control socket, in milliseconds, and most tries: a caller waits for them.
 const PING_TIMEOUT_MS_MAX: u64 = 60_000;
@@ -156,7 +158,22 @@ impl World {
         let policy = self.desk.status();
         let mut problems: Vec<Problem> = self.problems.values().cloned().collect();
         problems.extend(self.reload_problem.clone());
-        if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
+        let is_silent = policy["failure"].is_string()
+            || policy["state"] == "quarantined"
+            || self.problems.contains_key(&Trigger::PolicyFailed);
+        if is_silent && core.phase().claims_active() && core.settings().mode == Mode::Enforce {
+            problems.push(Problem::critical(
+                "this site serves, and its policy gives no verdict: cut off from the other site and the arbiters it would serve on, because in exclusion mode \"verdict\" nothing but a verdict makes it stop",
+                "repair the policy; until then make this site standby by hand before the other one takes over",
+            ));
+        }
+        if policy.get("state").and_then(Value::as_str) == Some("quarantined") {
+            let name = policy.get("name").and_then(Value::as_str).unwrap_or_default();
+            problems.push(Problem::critical(
+                format!("the policy {name} is quarantined, so this site decides nothing by itself: it crashed {CRASHES_MAX} times within 10 minutes"),
+                "correct it, then reload (SIGHUP); `history` shows how it crashed",
+            ));
+        } else if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
             problems.push(Problem::critical(
                 format!("the policy cannot be loaded: {failure}"),
                 policy.get("hint").and_then(Value::as_str).unwrap_or("see `policy check`"),

@@ -58,6 +58,24 @@ pub struct Load {
     pub memory_bytes: u64,
     /// Longest time to load.
     pub deadline_ms: u64,
+    /// What is tried on a plugin before its instance is made; only the command `plugin` does.
+    #[serde(default)]
+    pub trial: Option<Trial>,
+}
+
+/// What is tried on a plugin beside its use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trial {
+    /// It only says what it is: no configuration is needed, no instance is made.
+    Describe,
+    /// Instances are made of a text as it is, past the schema, and ended again.
+    Create {
+        /// What the plugin is given.
+        config: String,
+        /// How often.
+        times: u32,
+    },
 }
 
 /// The answer to a host call: a value, or an error by kind and text.

@@ -64,6 +64,8 @@ pub struct Status {
     pub state: State,
     /// Starts of its worker after the first.
     pub restarts: u64,
+    /// The process it is in.
+    pub pid: Option<i32>,
     /// Why its last evaluation failed, if it did.
     pub last_failure: Option<Failure>,
 }
@@ -127,11 +129,27 @@ impl Runner {
         }
     }
 
+    /// The process that the guest is in, where it has one that stays.
+    pub fn guest(&self) -> Option<i32> {
+        match &self.inside {
+            Inside::Worker(worker) => worker.guest(),
+            Inside::Script(_) => None,
+        }
+    }
+
+    /// Bytes that the guest has written to its standard output or error, where they are no answer.
+    pub fn written_bytes(&self) -> u64 {
+        match &self.inside {
+            Inside::Worker(worker) => worker.written_bytes(),
+            Inside::Script(_) => 0,
+        }
+    }
+
     /// Engine, name, version and state.
     pub fn status(&self) -> Status {
-        let (state, restarts) = match &self.inside {
-            Inside::Worker(worker) => (worker.state(), worker.restarts()),
-            Inside::Script(_) => (State::Running, 0),
+        let (state, restarts, pid) = match &self.inside {
+            Inside::Worker(worker) => (worker.state(), worker.restarts(), worker.guest()),
+            Inside::Script(_) => (State::Running, 0, None),
         };
         Status {
             engine: self.engine,
@@ -139,6 +157,7 @@ impl Runner {
             version: self.version.clone(),
             state,
             restarts,
+            pid,
             last_failure: self.last_failure.clone(),
         }
     }

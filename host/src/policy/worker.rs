@@ -5,28 +5,28 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::backoff::{Backoff, CRASHES_MAX};
+use super::backoff::{Backoff, quarantined};
 use super::child::{Group, ending};
 use super::protocol::{Answer, FromWorker, Load, ToWorker, VERSION};
 use super::recorder::Recorder;
 use super::runner::State;
 use super::wire::Wire;
 use super::worker_log::capture;
-use super::{Engine, Failure, FailureKind, Grant, PolicySpec, Question, locate, pin, trust};
+use super::{Engine, Failure, FailureKind, Grant, PolicySpec, Question, locate, source, trust};
 use crate::frames::FrameError;
 
 /// Time a guest has to obey its cancellation.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
 /// Time a worker whose socket closed has to end by itself, so that its own ending is reported and not our kill.
 const ENDING_GRACE: Duration = Duration::from_millis(200);
-/// Longest source of a Lua policy.
-const SOURCE_BYTES_MAX: u64 = 4 << 20;
 
 /// One policy in its worker.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ pub(super) struct Worker {
     begun: Instant,
     asked: u64,
     starts: u64,
+    written_bytes: Arc<AtomicU64>,
 }
 
 /// What a policy says of itself, with the layers of its wall that the system refused.
@@ -53,13 +54,15 @@ struct Process {
     cancel: StdStream,
     /// Whether the worker waits for the answer to a host call.
     owes_answer: bool,
+    /// The process that the guest is in.
+    guest: Option<i32>,
 }
 
 impl Worker {
     /// Starts a worker and loads the policy in it.
     pub(super) async fn start(spec: PolicySpec) -> Result<Self, Failure> {
         let source = match spec.engine {
-            Engine::Lua => Some(read_source(&spec)?),
+            Engine::Lua => Some(source::read(&spec)?),
             Engine::Native | Engine::Script => None,
         };
         let load = Load {
@@ -71,6 +74,7 @@ impl Worker {
             config: spec.config.clone(),
             memory_bytes: spec.memory_bytes,
             deadline_ms: u64::try_from(spec.deadline.as_millis()).unwrap_or(u64::MAX),
+            trial: spec.terms.trial.clone(),
         };
         let mut worker = Self {
             load,
@@ -80,6 +84,7 @@ impl Worker {
             begun: Instant::now(),
             asked: 0,
             starts: 0,
+            written_bytes: Arc::default(),
             spec,
         };
         worker.spawn(Instant::now() + worker.spec.deadline).await?;
@@ -105,6 +110,16 @@ impl Worker {
         self.starts.saturating_sub(1)
     }
 
+    /// The process that the guest is in, while it runs.
+    pub(super) fn guest(&self) -> Option<i32> {
+        self.running.as_ref()?.guest
+    }
+
+    /// Bytes that guests have written to their standard output or error.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed)
+    }
+
     /// Asks, and waits for the raw verdict. A guest that does not obey its cancellation is killed.
     pub(super) async fn evaluate(
         &mut self,
@@ -118,7 +133,10 @@ impl Worker {
         let asked = self.asked;
         let Some(process) = &mut self.running else { return Err(not_running()) };
         match timeout_at(deadline, process.converse(asked, question, recorder)).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => {
+                self.backoff.answered();
+                answer
+            }
             Ok(Err(error)) => Err(self.crashed(&error, recorder, begun).await),
             Err(_) => Err(self.cancel(asked, recorder, begun.elapsed()).await),
         }
@@ -136,11 +154,7 @@ impl Worker {
             self.backoff.crashed(self.begun.elapsed());
         }
         if self.backoff.is_quarantined() {
-            let message = format!(
-                "the policy is quarantined: its worker crashed {CRASHES_MAX} times within 10 minutes"
-            );
-            return Err(Failure::new(FailureKind::Crash, message)
-                .with_hint("correct the policy, then reload (SIGHUP) or restart the watchdog"));
+            return Err(quarantined());
         }
         let start = Instant::now() + self.backoff.wait(self.begun.elapsed());
         if start >= deadline {
@@ -159,7 +173,7 @@ impl Worker {
             trust::check(&self.spec.path, self.spec.permissions)?;
         }
         let name = self.spec.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut process = Process::start(&name, &self.spec).map_err(|error| {
+        let mut process = Process::start(&name, &self.spec, &self.written_bytes).map_err(|error| {
             let message = format!(
                 "the worker of the policy {} could not be started: {error}",
                 self.spec.path.display()
@@ -250,7 +264,7 @@ impl Worker {
 impl Process {
     /// The frames run over the worker's standard input, cancellations come in at its standard output: the only
     /// descriptors that a child is given without unsafe code. The worker moves both out of its guest's reach.
-    fn start(policy: &str, spec: &PolicySpec) -> io::Result<Self> {
+    fn start(policy: &str, spec: &PolicySpec, written: &Arc<AtomicU64>) -> io::Result<Self> {
         let (ours, theirs) = StdStream::pair()?;
         let (cancel, cancelled) = StdStream::pair()?;
         let (log, stderr) = io::pipe()?;
@@ -268,6 +282,7 @@ impl Process {
         for folder in &spec.terms.hidden {
             command.arg("--hide").arg(folder);
         }
+        command.args(spec.terms.without.iter().map(|layer| format!("--without={}", layer.word())));
         command
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -280,13 +295,23 @@ impl Process {
         tokio::spawn(capture(
             policy.to_owned(),
             tokio::net::unix::pipe::Receiver::from_owned_fd(log.into())?,
+            Arc::clone(written),
         ));
-        Ok(Self { group, wire: Wire::new(UnixStream::from_std(ours)?), cancel, owes_answer: false })
+        Ok(Self {
+            group,
+            wire: Wire::new(UnixStream::from_std(ours)?),
+            cancel,
+            owes_answer: false,
+            guest: None,
+        })
     }
 
     async fn load(&mut self, load: &Load) -> Result<Result<Loaded, Failure>, FrameError> {
         match self.wire.receive().await? {
-            FromWorker::Born { pid } => self.group.adopt(pid)?,
+            FromWorker::Born { pid } => {
+                self.group.adopt(pid)?;
+                self.guest = Some(pid);
+            }
             other => return Err(unexpected(&other)),
         }
         self.wire.queue(&ToWorker::Load(Cow::Borrowed(load)))?;
@@ -372,22 +397,4 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn not_running() -> Failure {
     Failure::new(FailureKind::Crash, "the policy's worker does not run")
-}
-
-fn read_source(spec: &PolicySpec) -> Result<String, Failure> {
-    let path = spec.path.display();
-    let failed =
-        |why: String| Failure::new(FailureKind::Load, format!("the policy {path} cannot be read: {why}"));
-    let length = spec.path.metadata().map_err(|error| failed(error.to_string()))?.len();
-    if length > SOURCE_BYTES_MAX {
-        return Err(failed(format!("it has {length} bytes, more than {SOURCE_BYTES_MAX}")));
-    }
-    let bytes = std::fs::read(&spec.path).map_err(|error| failed(error.to_string()))?;
-    if let Some(expected) = &spec.terms.sha256 {
-        pin::check(&spec.path, &bytes, expected)?;
-    }
-    String::from_utf8(bytes).map_err(|_| {
-        failed("it is not UTF-8 text".to_owned())
-            .with_hint("a Lua policy is source text; compiled chunks are not run")
-    })
 }

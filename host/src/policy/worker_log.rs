@@ -1,5 +1,7 @@
 //! What a guest writes to its standard output or error becomes log lines, at a limited rate.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -19,12 +21,13 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of one line; a longer one is cut into several.
 const LINE_BYTES_MAX: usize = 2 << 10;
 
-/// Logs every line until the guest's last process has closed the pipe.
-pub(super) async fn capture(policy: String, mut from: Receiver) {
+/// Logs every line until the guest's last process has closed the pipe; `written` counts the bytes.
+pub(super) async fn capture(policy: String, mut from: Receiver, written: Arc<AtomicU64>) {
     let mut line = Vec::new();
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut rate = Rate { since: Instant::now(), lines: 0, bytes: 0 };
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        written.fetch_add(count as u64, Ordering::Relaxed);
         if rate.is_spent(&policy, count as u64) {
             line.clear();
             continue;

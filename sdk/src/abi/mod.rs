@@ -13,6 +13,8 @@ pub mod wrappers;
 pub const MANIFEST_SYMBOL: &str = "drw_plugin_manifest";
 /// Name of the function that a plugin exports.
 pub const OPEN_SYMBOL: &str = "drw_plugin_open";
+/// The header for C, for whoever writes it beside a new policy.
+pub const HEADER: &str = include_str!("../../include/drw_policy.h");
 /// First bytes of a manifest.
 pub const MAGIC: [u8; 8] = *b"DRWPLUG\x01";
 

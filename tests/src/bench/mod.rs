@@ -1,6 +1,8 @@
 //! Measurements that `dr-watchdog-bench` prints.
 
+pub mod command;
 pub mod decision;
+pub mod endurance;
 pub mod idle;
 pub mod policies;
 pub mod size;

@@ -1,6 +1,6 @@
 //! Speed, memory, wake-ups: measured, compared with a peer, printed with the bar. Nothing here is asserted in a ring.
 //!
-//! `dr-watchdog-bench [policies|decision|idle|size|sweep]…`, from a release build. A worker is this program again, so it
+//! `dr-watchdog-bench [policies|command|endurance|decision|idle|size|sweep]…`, from a release build. A worker is this program again, so it
 //! answers `worker` as the product does.
 
 use std::ffi::OsString;
@@ -28,6 +28,13 @@ fn main() -> ExitCode {
     let mut is_met = true;
     if is_wanted("policies") {
         is_met &= bench::policies::measure();
+    }
+    if is_wanted("command") {
+        is_met &= bench::command::measure();
+    }
+    // Only by name: it takes minutes.
+    if words.contains(&"endurance") {
+        is_met &= bench::endurance::measure();
     }
     if is_wanted("decision") {
         is_met &= bench::decision::measure();

@@ -8,12 +8,14 @@ pub mod namespace;
 pub mod network;
 pub mod recipe;
 
+mod ear;
 mod lone;
 mod pair;
 mod turns;
 
 pub use arbiter::{Arbiter, Keys};
 pub use daemon::Daemon;
+pub use ear::Ear;
 pub use ledger::Ledger;
 pub use lone::Lone;
 pub use mail::MailServer;

@@ -26,6 +26,8 @@ pub struct Pair {
     _arbiters: Vec<Arbiter>,
     /// The sites' own `sshd`; ending one makes its site deaf to commands.
     pub doors: [Option<Arbiter>; 2],
+    /// The keys of everybody.
+    pub keys: Keys,
     /// The wires.
     pub network: Network,
     /// Who served when.
@@ -67,7 +69,16 @@ impl Pair {
         };
         let a = site(Node::A, "a", 0, "active", ("b", Node::B));
         let b = site(Node::B, "b", 1, "standby", ("a", Node::A));
-        Self { a, b, _arbiters: running, doors, network, ledger, scratch, _turn: turn }
+        Self { a, b, _arbiters: running, doors, keys, network, ledger, scratch, _turn: turn }
+    }
+
+    /// Two machines without anything of ours on them but the program.
+    pub fn empty(arbiters: u8) -> Self {
+        let pair = Self::new(arbiters, |_, _| {});
+        for site in [&pair.a, &pair.b] {
+            std::fs::remove_dir_all(site.root()).unwrap();
+        }
+        pair
     }
 
     /// A pair that has settled: A serves, B stands by, they hear each other, and A manages every arbiter.

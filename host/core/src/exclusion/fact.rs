@@ -92,6 +92,8 @@ pub enum Command {
     Stop,
     /// `stop` at the other site: from now on no promotion before that one is heard again.
     Promise,
+    /// An operator is about to ask for more: the arbiters are looked at for a while.
+    Look,
     /// `exclusion peer-is-off`: an operator vouches that the other site neither serves nor takes over.
     PeerIsOff,
 }

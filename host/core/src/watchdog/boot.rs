@@ -71,6 +71,7 @@ impl Watchdog {
             rewrite: super::change::Rewrite::default(),
             retry_at: None,
             blocked_until: None,
+            look_until: None,
             last_id: 0,
             last_now: now,
             lease,

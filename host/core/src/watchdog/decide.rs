@@ -65,8 +65,12 @@ impl Watchdog {
     pub(super) fn update_looking(&mut self, now: Now) {
         let is_lost = matches!(self.rounds.reach, Reach::Lost { .. });
         let is_missing = self.rounds.is_missing(&self.settings.heartbeat);
-        let is_wanted =
-            is_lost || is_missing || self.asking.situation.is_some() || self.is_heartbeat_missing(now.mono);
+        self.look_until = self.look_until.filter(|until| *until > now.mono);
+        let is_wanted = is_lost
+            || is_missing
+            || self.asking.situation.is_some()
+            || self.is_heartbeat_missing(now.mono)
+            || self.look_until.is_some();
         if is_wanted && !self.view.is_looking() {
             self.view.begin_looking(now.mono);
             self.looks_begin(now.mono);
@@ -211,6 +215,14 @@ impl Watchdog {
             standing: self.durable.standing,
             blocked_for: self.blocked_until.map(|until| until.since(now.mono)).filter(|left| !left.is_zero()),
         })
+    }
+
+    /// Told once: the verdicts of a policy that is not asked say the same each time.
+    pub(super) fn policy_quarantined(&mut self, policy: &str, why: &str) {
+        self.notify(
+            Trigger::PolicyQuarantined,
+            format!("the policy {policy} crashed too often and is not asked any more, so this site decides nothing by itself; at last: {why}; correct it, then reload (SIGHUP)"),
+        );
     }
 
     fn stopped(&mut self, stop: &Stop) -> String {

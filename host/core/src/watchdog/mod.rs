@@ -61,6 +61,8 @@ pub struct Watchdog {
     retry_at: Option<Moment>,
     /// A promotion that failed blocks the next one until then.
     blocked_until: Option<Moment>,
+    /// Until then the arbiters are looked at for an operator.
+    look_until: Option<Moment>,
     last_id: u64,
     last_now: Now,
     /// What only `lease` knows; `None` in every other mode.
@@ -109,6 +111,7 @@ impl Watchdog {
             Event::VerdictReturned { ask, verdict, failure } => {
                 self.verdict_returned(now, ask, verdict, failure)
             }
+            Event::PolicyQuarantined { policy, why } => self.policy_quarantined(&policy, &why),
             Event::Persisted { write } => self.persisted(now, write),
             Event::PersistFailed { write, why } => self.persist_failed(now, write, &why),
             Event::StepEnded { plan, step, result } => self.step_ended(now, plan, step, result),
@@ -136,7 +139,7 @@ impl Watchdog {
         });
         let boot_end = self.boot_until.map(|(moment, _)| moment);
         let common = earlier(earlier(boot_end, self.rounds.due()), earlier(self.retry_at, operator_end));
-        let common = earlier(common, self.rewrite.at);
+        let common = earlier(earlier(common, self.rewrite.at), self.look_until);
         earlier(earlier(common, self.ask_due()), self.exclusion_timeout())
     }
 

@@ -1,5 +1,7 @@
 //! Operators' commands in mode `verdict`; under `lease` the tables of `exclusion` weigh them.
 
+use std::time::Duration;
+
 use super::Watchdog;
 use super::change::AfterWrite;
 use crate::durable::Purpose;
@@ -8,6 +10,9 @@ use crate::exclusion::fact::Command;
 use crate::settings::Mode;
 use crate::time::Now;
 use crate::transitions::{Cause, Phase};
+
+/// How long the arbiters are looked at for an operator: a few looks, and the time to type a name.
+const LOOK_SPAN: Duration = Duration::from_secs(120);
 
 impl Watchdog {
     /// Takes an operator's command.
@@ -28,6 +33,7 @@ impl Watchdog {
             Command::Promise if self.phase == Phase::Standby => {
                 self.remember(|standing| standing.is_promised = true);
             }
+            Command::Look => self.look_until = Some(now.mono.plus(LOOK_SPAN)),
             Command::PeerIsOff => {
                 self.remember(|standing| standing.is_peer_off = true);
                 let text =
@@ -117,6 +123,9 @@ impl Watchdog {
         let total = evidence.total();
         if total == 0 {
             return Some("the other site is silent, and no arbiter can tell whether it serves".to_owned());
+        }
+        if !self.view.is_complete(now.mono, &self.settings) {
+            return Some("the other site is silent, and the arbiters have not been asked yet".to_owned());
         }
         let unknown = total - evidence.ssh_reachable();
         let managed = evidence.managed();

@@ -93,6 +93,9 @@ fn table(record: &Record) -> Table {
     if let Some(kind) = &record.kind {
         set("kind", kind);
     }
+    if let Some(key) = &record.host_key {
+        set("hostKey", key);
+    }
     if record.port != SSH_PORT {
         table.insert("port", toml_edit::value(i64::from(record.port)));
     }

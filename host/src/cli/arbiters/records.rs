@@ -7,7 +7,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// What a record may tell, in the manual's words.
-pub(super) const FIELDS: [&str; 6] = ["host", "port", "username", "password", "privateKey", "kind"];
+pub(super) const FIELDS: [&str; 7] =
+    ["host", "port", "username", "password", "privateKey", "kind", "hostKey"];
 /// Kinds that need nothing more than their name.
 const KINDS: [&str; 4] = ["auto", "junos", "linux", "bsd"];
 /// Most records: more arbiters are refused by the configuration.
@@ -17,22 +18,25 @@ const WRONGS_MAX: usize = 200;
 const DEFAULT_PORT: u16 = 22;
 
 /// One arbiter of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(in crate::cli) struct Record {
     /// Line on which it begins, from 1.
-    pub(super) line: usize,
+    pub(in crate::cli) line: usize,
     /// Address or name.
-    pub(super) host: String,
+    pub(in crate::cli) host: String,
     /// SSH port.
-    pub(super) port: u16,
+    pub(in crate::cli) port: u16,
     /// User.
-    pub(super) username: String,
+    pub(in crate::cli) username: String,
     /// Password, if told.
-    pub(super) password: Option<String>,
+    pub(in crate::cli) password: Option<String>,
     /// Private key or the path of its file, if told.
-    pub(super) private_key: Option<String>,
+    pub(in crate::cli) private_key: Option<String>,
     /// Kind, if told.
-    pub(super) kind: Option<String>,
+    pub(in crate::cli) kind: Option<String>,
+    /// Pinned host key, if told.
+    #[serde(default)]
+    pub(in crate::cli) host_key: Option<String>,
 }
 
 /// Something wrong with a list.
@@ -120,7 +124,8 @@ fn lowered(line: usize, fields: &[(String, String)], wrongs: &mut Vec<Wrong>) ->
     if password.is_none() && private_key.is_none() {
         wrong("neither password nor privateKey; both sites log in to the arbiter".to_owned());
     }
-    Record { line, host, port, username, password, private_key, kind }
+    let host_key = field("hostKey").map(|key| key.trim().to_owned());
+    Record { line, host, port, username, password, private_key, kind, host_key }
 }
 
 fn unknown(line: usize, key: &str, wrongs: &mut Vec<Wrong>) {
@@ -253,6 +258,7 @@ mod tests {
             password: Some("x".to_owned()),
             private_key: None,
             kind: None,
+            host_key: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `arbiters trust`: shows the host key of an arbiter and pins it once somebody says that it is the right one.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use super::{Globals, edit, exit, output};
 use crate::config::{self, Config, model};
 use crate::probe::ssh::host_key::HostKeyError;
-use crate::probe::ssh::{Destination, SshError};
+use crate::probe::ssh::{Adapter, Destination, SshError};
 
 /// How long the arbiter may take to show its key.
 const SHOW_TIMEOUT: Duration = Duration::from_secs(20);
@@ -26,9 +27,9 @@ pub struct Args {
 }
 
 /// A key as it was shown.
-struct Shown {
-    kind: String,
-    fingerprint: String,
+pub(in crate::cli) struct Shown {
+    pub(in crate::cli) kind: String,
+    pub(in crate::cli) fingerprint: String,
 }
 
 /// Runs the command.
@@ -103,19 +104,28 @@ fn is_confirmed(args: &Args, fingerprint: &str) -> bool {
     is_asked && std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "yes"
 }
 
-/// Connects without trusting anybody; what is refused is what was shown. No secret leaves: the key comes first.
 fn shown(config: &Config, arbiter: &model::Arbiter) -> Result<Shown, String> {
+    shown_by(&arbiter.host, arbiter.port, config.site.source_address, config.ssh.adapter)
+}
+
+/// Connects without trusting anybody; what is refused is what was shown. No secret leaves: the key comes first.
+pub(in crate::cli) fn shown_by(
+    host: &str,
+    port: u16,
+    source: Option<IpAddr>,
+    adapter: Adapter,
+) -> Result<Shown, String> {
     let to = Destination {
-        host: arbiter.host.clone(),
-        port: arbiter.port,
-        source: config.site.source_address,
-        username: arbiter.username.clone(),
+        host: host.to_owned(),
+        port,
+        source,
+        username: "nobody".to_owned(),
         password: Some(SecretString::from("")),
         private_key: None,
         host_keys: Vec::new(),
     };
     let (runtime, local) = crate::cli::runtime().map_err(|error| error.to_string())?;
-    let nobody = config.ssh.adapter.transport(Vec::new());
+    let nobody = adapter.transport(Vec::new());
     let ended = local.block_on(&runtime, nobody.connect(&to, Instant::now() + SHOW_TIMEOUT));
     match ended {
         Err(SshError::HostKey(HostKeyError::Unknown { kind, seen, .. })) => {

@@ -18,6 +18,8 @@ use crate::config::{self, Config};
 /// How long the new active may take to hear that the old one is standby: heartbeats are at most minutes apart, and one
 /// is sent at once.
 const HEARING_MAX: Duration = Duration::from_secs(120);
+/// Beside a look and its deadline.
+const LOOK_EXTRA: Duration = Duration::from_secs(2);
 const HEARING_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Arguments of `manualFailover`.
@@ -194,6 +196,14 @@ fn become_active(
         teller.tell(&format!("site {} is active already (epoch {})", own.site, own.epoch));
         return Ok(json!({"active": own.site, "standby": null, "epoch": own.epoch}));
     }
+    let looked;
+    let own = if args.force || own.peer_heard.is_some() {
+        own
+    } else {
+        teller.tell(&format!("site {} is silent; the arbiters are asked who holds them", config.peer.name));
+        looked = look(here, config)?;
+        &looked
+    };
     let risk = format!(
         "--force asks nobody: if site {} serves now, both sites serve and their data part until one of them is stopped. No bound holds while no path exists between them.",
         config.peer.name
@@ -211,6 +221,20 @@ fn become_active(
     command(here, json!({"command": "becomeActive", "force": args.force, "epoch": own.epoch}))?;
     let active = follow(here, Goal::Active, teller).map_err(Stopped::Halfway)?;
     Ok(json!({"active": active.site, "standby": null, "epoch": active.epoch}))
+}
+
+/// What this site says once it has asked the arbiters, or what it said last when that takes too long.
+fn look(here: &Here, config: &Config) -> Result<State, Stopped> {
+    command(here, json!({"command": "look"}))?;
+    let limit = config.exclusion.look_timeout + config.exclusion.look + LOOK_EXTRA;
+    let begun = Instant::now();
+    loop {
+        let state = State::of(here).map_err(|error| Stopped::Unusable(error.to_string()))?;
+        if state.why_not_active.is_none() || begun.elapsed() >= limit {
+            return Ok(state);
+        }
+        pause(HEARING_INTERVAL);
+    }
 }
 
 fn not_active(why: &str, peer: &str) -> String {

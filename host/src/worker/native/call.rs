@@ -38,10 +38,24 @@ pub(super) fn describe(library: &Library) -> Result<Value, Failure> {
 
 /// Makes the instance.
 pub(super) fn create(library: &Library, config: &Value) -> Result<Instance, Failure> {
-    let config = match config {
-        Value::Null => "{}".to_owned(),
-        config => config.to_string(),
-    };
+    match config {
+        Value::Null => create_raw(library, "{}"),
+        config => create_raw(library, &config.to_string()),
+    }
+}
+
+/// Makes instances of a text that no schema has seen, and ends them again; how the last attempt went.
+pub(super) fn attempt(library: &Library, config: &str, times: u32) -> Value {
+    let mut last = json!({ "accepted": true, "message": null });
+    for _ in 0..times {
+        if let Err(failure) = create_raw(library, config) {
+            last = json!({ "accepted": false, "message": failure.message });
+        }
+    }
+    last
+}
+
+fn create_raw(library: &Library, config: &str) -> Result<Instance, Failure> {
     let sink = HostSink::new();
     // SAFETY: the function is the plugin's; configuration and sink live until it returned.
     let pointer = unsafe { (library.functions.create)(Bytes::of(config.as_bytes()), sink.as_ptr()) };

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use dr_watchdog_sdk::{Context, Host};
 use serde_json::Value;
 
-use crate::policy::{Failure, pin, schema};
+use crate::policy::protocol::Trial;
+use crate::policy::{Failure, FailureKind, pin, schema};
 use crate::worker::{Canceller, Guest};
 use call::Instance;
 
@@ -46,18 +47,46 @@ impl PluginFile<'_> {
 ///
 /// # Errors
 /// A [`Failure`] of kind `load` that says what is wrong with the file, whose number does not fit, and what to do.
-pub fn load(file: PluginFile<'_>, sha256: Option<&str>, config: &Value) -> Result<Box<dyn Guest>, Failure> {
+pub fn load(
+    file: PluginFile<'_>,
+    sha256: Option<&str>,
+    config: &Value,
+    trial: Option<&Trial>,
+) -> Result<Box<dyn Guest>, Failure> {
     if let Some(expected) = sha256 {
         let reached = file.reached();
         pin::check_file(file.path, &reached, expected)?;
     }
     let library = loader::open(file)?;
-    let description = call::describe(&library)?;
+    let mut description = call::describe(&library)?;
+    match trial {
+        None => {}
+        Some(Trial::Describe) => return Ok(Box::new(Described { description })),
+        Some(Trial::Create { config, times }) => {
+            description["trial"] = call::attempt(&library, config, *times);
+        }
+    }
     if let Some(schema) = description.get("configSchema") {
         schema::check(schema, config).map_err(|wrong| call::misconfigured(&library, &wrong))?;
     }
     let instance = call::create(&library, config)?;
     Ok(Box::new(Native { description, instance: Arc::new(instance) }))
+}
+
+/// A policy that only says what it is.
+#[derive(Debug)]
+struct Described {
+    description: Value,
+}
+
+impl Guest for Described {
+    fn describe(&self) -> Value {
+        self.description.clone()
+    }
+
+    fn evaluate(&mut self, _: &Context, _: &dyn Host) -> Result<Value, Failure> {
+        Err(Failure::new(FailureKind::Load, "this plugin was loaded to be described, not to be asked"))
+    }
 }
 
 /// A loaded policy with its instance.

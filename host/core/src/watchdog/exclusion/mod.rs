@@ -70,7 +70,7 @@ impl Watchdog {
             Command::Resume => self.resume_duty(now),
             Command::PeerIsOff => self.peer_is_off(now),
             Command::Reset => self.reset(),
-            Command::Stop | Command::Promise => self.command(now, command),
+            Command::Stop | Command::Promise | Command::Look => self.command(now, command),
         }
     }
 
