@@ -29,6 +29,8 @@ pub enum Kind {
     PeerLost,
     /// The policy gave no verdict.
     PolicyFailed,
+    /// The policy crashed too often: nobody asks it until it is loaded again.
+    PolicyQuarantined,
     /// A gate stopped a role change.
     GateClosed,
     /// A step of a role change failed.
@@ -81,7 +83,7 @@ const fn about(
 }
 
 /// Every kind, in the order in which `notify test --kind all` sends them.
-static TABLE: [About; 21] = [
+static TABLE: [About; 22] = [
     about(
         Kind::Test,
         "test",
@@ -200,6 +202,15 @@ static TABLE: [About; 21] = [
         "the policy gives verdicts again",
     ),
     about(
+        Kind::PolicyQuarantined,
+        "policyQuarantined",
+        "heartbeat",
+        "the policy crashed too often and is not asked any more",
+        "The role is kept until the policy is loaded again.",
+        "Mend the policy, try it with `policy eval`, then load it with SIGHUP; until then only an operator can fail over.",
+        "the policy is asked again",
+    ),
+    about(
         Kind::GateClosed,
         "gateClosed",
         "heartbeat",
@@ -307,6 +318,7 @@ impl Kind {
             Trigger::ArbitersBelowWarning => Self::ArbitersBelowWarning,
             Trigger::PeerLost => Self::PeerLost,
             Trigger::PolicyFailed => Self::PolicyFailed,
+            Trigger::PolicyQuarantined => Self::PolicyQuarantined,
             Trigger::GateClosed => Self::GateClosed,
             Trigger::StepFailed => Self::StepFailed,
             Trigger::StateNotWritten => Self::StateNotWritten,
