@@ -126,6 +126,7 @@ fn over(world: &World, core: &Watchdog, kind: Kind) -> Option<&'static str> {
         Kind::GateClosed => core.situation().is_none() && is_settled,
         Kind::StepFailed => is_settled,
         Kind::PolicyFailed => !has_problem(Trigger::PolicyFailed),
+        Kind::HostKeyChanged => core.host_key_alarms().next().is_none(),
         Kind::PolicyQuarantined => world.desk.status()["state"] != "quarantined",
         Kind::StateNotWritten => !has_problem(Trigger::StateNotWritten),
         // Nobody can say when these are over: the next one is told when the interval is.
@@ -138,6 +139,7 @@ fn over(world: &World, core: &Watchdog, kind: Kind) -> Option<&'static str> {
         Kind::BothStandby => "a site is active again",
         Kind::GateClosed => "the policy is no longer asked",
         Kind::StepFailed => "the role change that the step belonged to is over",
+        Kind::HostKeyChanged => "every arbiter shows the host key that is expected",
         Kind::PolicyQuarantined => "the policy has been loaded again",
         Kind::PolicyFailed => "the policy has given a verdict",
         _ => "the state has been written",

@@ -271,7 +271,7 @@ static TABLE: [About; 22] = [
         "an arbiter shows another host key",
         "Nobody logs in there; the arbiter counts as one that could not be asked.",
         "Find out whether the device was replaced; if so, pin its new key with `arbiters trust`, else look who answers in its place.",
-        "",
+        "the arbiters show their known host keys again",
     ),
     about(
         Kind::Exclusion,
