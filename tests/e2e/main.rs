@@ -10,6 +10,7 @@ mod commands;
 mod crashes;
 mod cuts;
 mod demo;
+mod fleet;
 mod grace;
 mod init;
 mod lab;

@@ -44,6 +44,7 @@ mod policy_live;
 pub mod policy_new;
 pub mod policy_probes;
 mod policy_question;
+pub mod policy_reload;
 mod policy_replay;
 mod policy_report;
 pub mod policy_test;

@@ -109,10 +109,15 @@ pub fn failed(message: &str) {
 
 /// Says what went wrong with the daemon; the status that goes with it.
 pub fn no_answer(error: &ClientError) -> ExitCode {
+    exit::code(unanswered(error))
+}
+
+/// The same, with the status as a number.
+pub fn unanswered(error: &ClientError) -> u8 {
     failed(&crate::config::chain(error));
     match error {
-        ClientError::Refused(_) => exit::code(exit::FAILED),
-        ClientError::Down(_) | ClientError::Socket(..) | ClientError::Broken(_) => exit::code(exit::USAGE),
+        ClientError::Refused(_) => exit::FAILED,
+        ClientError::Down(_) | ClientError::Socket(..) | ClientError::Broken(_) => exit::USAGE,
     }
 }
 

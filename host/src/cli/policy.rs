@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Globals, exit, output, policy_eval, policy_new, policy_question, policy_test, policy_types};
+use super::{
+    Globals, exit, output, policy_eval, policy_new, policy_question, policy_reload, policy_test, policy_types,
+};
 use crate::policy::{Engine, Failure, Permissions, PolicySpec, Runner, engine_of, find_default_plugin};
 
 /// Longest evaluation where nothing else is said: the default of `policy.deadline`.
@@ -28,6 +30,8 @@ pub enum Args {
     Eval(policy_eval::Args),
     /// Ask a policy every question of its cases file, and compare the answers.
     Test(policy_test::Args),
+    /// Have the running watchdog load its policy again.
+    Reload(policy_reload::Args),
     /// Write the types that editors complete and check Lua policies with.
     Types(policy_types::Args),
 }
@@ -50,6 +54,7 @@ pub struct CheckArgs {
 pub fn run(globals: &Globals, args: Args) -> ExitCode {
     with_runtime("policy", async || match args {
         Args::New(args) => policy_new::new(&args),
+        Args::Reload(args) => policy_reload::reload(globals, &args),
         Args::Types(args) => policy_types::write(&args),
         Args::Check(args) => check(&args).await,
         Args::Eval(args) => policy_eval::eval(globals, &args).await,

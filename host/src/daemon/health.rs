@@ -112,6 +112,7 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
             // While nobody looks, the sessions that this site holds are what is known of them.
             "managed": if core.is_looking() { evidence.managed() } else { core.holds_open() as u64 },
             "held": core.holds_open(),
+            "roundS": core.settings().look_round.as_secs_f64(),
         },
         "policy": beside.policy,
         "heartbeats": beside.heartbeats,

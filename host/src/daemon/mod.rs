@@ -17,6 +17,7 @@ mod operator;
 mod peer_login;
 mod peer_ping;
 mod policy_desk;
+mod policy_versions;
 mod records;
 mod requests;
 mod run_loop;
@@ -37,7 +38,7 @@ use dr_watchdog_core::Watchdog;
 use dr_watchdog_core::durable::Found;
 use tokio::sync::mpsc;
 
-pub use build::{arbiters as build_arbiters, evidence};
+pub use build::{arbiters as build_arbiters, evidence, timers as arbiter_settings};
 pub use live_network::{live_network, ping_all};
 pub use mailing::server as mail_server;
 pub use run_loop::now;

@@ -6,9 +6,10 @@ use dr_watchdog_core::evidence::Evidence;
 use dr_watchdog_sdk::Role;
 use dr_watchdog_sdk::threshold::Threshold;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::policy_versions::Versions;
 use crate::policy::answers::{Answers, Network};
 use crate::policy::backoff::{Backoff, quarantined};
 use crate::policy::runner::{State, nothing};
@@ -42,8 +43,11 @@ pub(super) struct Answered {
 
 enum Order {
     Ask(Box<Job>),
-    Load(Box<PolicySpec>, Rc<dyn Network>),
+    Load(Box<PolicySpec>, Rc<dyn Network>, Option<Told>),
 }
+
+/// Who asked for a load, and is told how it went.
+type Told = oneshot::Sender<Value>;
 
 /// The handle of the run loop.
 #[derive(Debug)]
@@ -74,7 +78,14 @@ impl Desk {
 
     /// Loads another policy, or the same one again. One that cannot be loaded leaves the old one running.
     pub(super) fn load(&self, spec: PolicySpec, network: Rc<dyn Network>) {
-        self.order(Order::Load(Box::new(spec), network));
+        self.order(Order::Load(Box::new(spec), network, None));
+    }
+
+    /// The same, for somebody who waits for how it went.
+    pub(super) fn reload(&self, spec: PolicySpec, network: Rc<dyn Network>) -> oneshot::Receiver<Value> {
+        let (told, waiting) = oneshot::channel();
+        self.order(Order::Load(Box::new(spec), network, Some(told)));
+        waiting
     }
 
     fn order(&self, order: Order) {
@@ -108,9 +119,13 @@ async fn serve(
                 // The receiver is gone only when the daemon ends.
                 let _ = answers.send(Answered { ask, outcome, is_newly_quarantined });
             }
-            Order::Load(next, reaches) => {
+            Order::Load(next, reaches, asker) => {
                 network = reaches;
-                served.replace(*next).await;
+                let answer = served.replace(*next).await;
+                if let Some(asker) = asker {
+                    // Who asked may have gone away.
+                    let _ = asker.send(answer);
+                }
             }
         }
         told.send_replace(served.status());
@@ -124,19 +139,29 @@ struct Served {
     /// Crashes and hangs while it was loaded; a worker that loaded counts its own.
     crashes: Backoff,
     begun: Instant,
+    versions: Versions,
 }
 
 impl Served {
     async fn load(spec: PolicySpec) -> Self {
-        let mut served =
-            Self { loaded: load(&spec).await, spec, crashes: Backoff::default(), begun: Instant::now() };
+        let mut served = Self {
+            loaded: load(&spec).await,
+            spec,
+            crashes: Backoff::default(),
+            begun: Instant::now(),
+            versions: Versions::default(),
+        };
         served.count();
         served
     }
 
     fn count(&mut self) {
-        if let Err(Failure { kind: FailureKind::Crash | FailureKind::Timeout, .. }) = self.loaded {
-            self.crashes.crashed(self.begun.elapsed());
+        match &self.loaded {
+            Ok(_) => self.versions.loaded(),
+            Err(Failure { kind: FailureKind::Crash | FailureKind::Timeout, .. }) => {
+                self.crashes.crashed(self.begun.elapsed());
+            }
+            Err(_) => {}
         }
     }
 
@@ -147,16 +172,31 @@ impl Served {
         }
     }
 
-    /// Another policy, or the same one again. One that cannot be loaded leaves the old one running.
-    async fn replace(&mut self, next: PolicySpec) {
-        let next = Self::load(next).await;
-        match &next.loaded {
-            Err(failure) if self.loaded.is_ok() => {
-                let (old, new) = (self.spec.path.display(), next.spec.path.display());
-                tracing::error!(%failure, "the policy {new} cannot be loaded; {old} keeps running");
+    /// Another policy, or the same one again. One that cannot be loaded leaves the old one running. What is returned
+    /// is for whoever asked.
+    async fn replace(&mut self, next: PolicySpec) -> Value {
+        let mut next = Self::load(next).await;
+        let message = match &next.loaded {
+            Ok(_) => {
+                next.versions = std::mem::take(&mut self.versions);
+                next.versions.loaded();
+                let message = format!("version {} of {} runs", next.versions.running(), name(&next.spec));
+                *self = next;
+                Ok(message)
             }
-            _ => *self = next,
-        }
+            Err(failure) if self.loaded.is_ok() => {
+                let sentence = self.versions.refused(&self.spec.path, &next.spec.path, failure);
+                tracing::error!("the policy {sentence}");
+                Err(sentence)
+            }
+            Err(failure) => {
+                let sentence = format!("no version of the policy runs: {failure}");
+                next.versions = std::mem::take(&mut self.versions);
+                *self = next;
+                Err(sentence)
+            }
+        };
+        self.versions.answer(&name(&self.spec), message)
     }
 
     async fn evaluate(&mut self, job: Job, network: &dyn Network) -> Outcome {
@@ -173,7 +213,7 @@ impl Served {
     }
 
     fn status(&self) -> Value {
-        match &self.loaded {
+        let mut status = match &self.loaded {
             Ok(runner) => {
                 let mut status = json!(runner.status());
                 status["failure"] = Value::Null;
@@ -187,7 +227,9 @@ impl Served {
                 }
                 status
             }
-        }
+        };
+        self.versions.show(&mut status);
+        status
     }
 }
 
@@ -254,5 +296,7 @@ fn not_loaded(spec: &PolicySpec, failure: Option<&Failure>) -> Value {
         "lastFailure": null,
         "failure": failure.map(|failure| &failure.message),
         "hint": failure.and_then(|failure| failure.hint.as_ref()),
+        "loadedVersion": 0,
+        "refused": null,
     })
 }

@@ -83,6 +83,16 @@ pub(super) fn handle(
             }
             Err(error) => Err(error),
         },
+        "policy.reload" => match build::reload_policy(world) {
+            Ok(told) => {
+                tokio::task::spawn_local(async move {
+                    let answer = told.await;
+                    send(reply, id, answer.map_err(|_| error("failed", "the watchdog ends")));
+                });
+                return None;
+            }
+            Err(failure) => Err(error("failed", failure.message)),
+        },
         "reload" => match reload_now(world, core) {
             Ok(reloaded) => {
                 event = Some(reloaded);
@@ -177,6 +187,12 @@ impl World {
             problems.push(Problem::critical(
                 format!("the policy cannot be loaded: {failure}"),
                 policy.get("hint").and_then(Value::as_str).unwrap_or("see `policy check`"),
+            ));
+        }
+        if let Some(refused) = policy.get("refused").and_then(Value::as_str) {
+            problems.push(Problem::warning(
+                format!("the policy {refused}"),
+                "correct the file (`policy check` tries it), then `policy reload`",
             ));
         }
         if self.link.is_none() {

@@ -3,6 +3,8 @@
 pub mod command;
 pub mod decision;
 pub mod endurance;
+pub mod fleet;
+pub mod fuzz;
 pub mod idle;
 pub mod policies;
 pub mod size;
