@@ -15,5 +15,6 @@ mod grace;
 mod init;
 mod lab;
 mod legacy;
+mod operators;
 mod reload;
 mod start_stop;

@@ -50,7 +50,7 @@ pub struct Config {
     pub role_change: RoleChange,
     /// `[ssh]`.
     pub ssh: Ssh,
-    /// `[smtp]`, if written. Nothing is mailed yet.
+    /// `[smtp]`, if written.
     pub smtp: Option<Smtp>,
 }
 
@@ -303,12 +303,16 @@ pub struct Smtp {
     pub port: u16,
     /// How the connection is protected.
     pub tls: Tls,
+    /// Certificates that are trusted beside those of the system.
+    pub ca: Option<String>,
     /// User of the log-in, if the server wants one.
     pub username: Option<String>,
     /// Its password.
     pub password: Option<SecretString>,
     /// Sender of every mail.
     pub from: String,
+    /// How long each answer of the server is awaited.
+    pub timeout: Duration,
 }
 
 /// `smtp.tls`.

@@ -204,7 +204,7 @@ pub(super) fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -
             world.arbiters.start_looking();
         }
     }
-    world.config = Rc::clone(config);
+    world.configure(config);
     world.desk.load(spec, World::network(config, &world.pinger, &world.arbiters));
     Ok(())
 }
