@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod eval;
+pub mod fuzz;
 pub mod lab;
 pub mod lua_check;
 pub mod needs;

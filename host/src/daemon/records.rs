@@ -156,6 +156,13 @@ pub(super) fn without_times(states: &Value) -> Value {
         if let Some(message) = service.pointer_mut("/msg").and_then(Value::as_object_mut) {
             message.remove("time");
         }
+        for arbiter in
+            service.pointer_mut("/service/arbiters").and_then(Value::as_object_mut).into_iter().flatten()
+        {
+            for changing in ["lastGood", "rttMs"] {
+                arbiter.1.as_object_mut().and_then(|arbiter| arbiter.remove(changing));
+            }
+        }
     }
     copy
 }

@@ -12,9 +12,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::control::InFlight;
 use super::effects::World;
+use super::mailing;
+use super::peer_login;
 use super::policy_desk::Answered;
 use super::requests;
 use super::steps::StepEnd;
+use super::watched;
 use crate::frames::{Request, Response};
 
 /// Everything that can wake the loop.
@@ -28,6 +31,8 @@ pub(super) struct Inbox {
     pub steps: mpsc::UnboundedReceiver<StepEnd>,
     /// Requests over the control socket.
     pub requests: mpsc::Receiver<(Request, oneshot::Sender<Response>)>,
+    /// Log-ins at the other site that were tried.
+    pub logins: mpsc::UnboundedReceiver<Result<(), String>>,
     /// Answers to them that are not yet written.
     pub in_flight: InFlight,
 }
@@ -53,6 +58,7 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     perform_all(&mut core, &mut world).await;
+    world.show(now(), &core);
     while !world.is_ending() {
         let event = tokio::select! {
             biased;
@@ -62,19 +68,27 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
             }
             _ = hangup.recv() => requests::reload(&mut world, &core),
             Some(event) = inbox.events.recv() => Some(event),
-            Some(end) = inbox.steps.recv() => {
-                Some(Event::StepEnded { plan: end.plan, step: end.step, result: end.result })
-            }
+            Some(end) = inbox.steps.recv() => Some(watched::step_ended(&mut world, now(), &core, end)),
             Some(answered) = inbox.answers.recv() => Some(world.answered(answered)),
             Some((request, reply)) = inbox.requests.recv() => {
                 requests::handle(&mut world, &core, now(), request, reply)
             }
+            Some(result) = inbox.logins.recv() => {
+                peer_login::ended(&mut world, now(), &core, result);
+                None
+            }
             () = until(core.poll_timeout()) => Some(Event::TimePassed),
         };
         if let Some(event) = event {
+            watched::look(&mut world, now(), &event);
             core.handle_event(now(), event);
         }
         perform_all(&mut core, &mut world).await;
+        // A sweep of a thousand arbiters is a thousand events; the states are written down after the last of them.
+        if inbox.events.is_empty() {
+            mailing::settle(&mut world, now(), &core);
+            world.show(now(), &core);
+        }
     }
     drop(inbox.requests);
     inbox.in_flight.written().await;
@@ -89,7 +103,6 @@ async fn perform_all(core: &mut Watchdog, world: &mut World) {
         }
     }
     world.answer_switching();
-    world.show(now(), core);
 }
 
 async fn ended(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {

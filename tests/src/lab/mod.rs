@@ -3,6 +3,7 @@
 pub mod arbiter;
 pub mod daemon;
 pub mod ledger;
+pub mod mail;
 pub mod namespace;
 pub mod network;
 pub mod recipe;
@@ -17,6 +18,7 @@ pub use daemon::Daemon;
 pub use ear::Ear;
 pub use ledger::Ledger;
 pub use lone::Lone;
+pub use mail::MailServer;
 pub use namespace::Namespace;
 pub use network::{Network, Node};
 pub use pair::Pair;
