@@ -10,6 +10,7 @@ mod bad_script;
 mod config_sections;
 mod control;
 mod eval_shapes;
+mod generated;
 mod help;
 mod lua_types;
 mod policy_cases;

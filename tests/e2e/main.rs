@@ -15,3 +15,4 @@ mod init;
 mod lab;
 mod reload;
 mod start_stop;
+mod update;

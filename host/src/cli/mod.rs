@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
@@ -24,6 +24,7 @@ pub mod history;
 pub mod init;
 mod json_diff;
 mod made;
+mod manual;
 pub mod output;
 mod pair;
 pub mod ping;
@@ -49,6 +50,7 @@ pub mod sink;
 pub mod spelling;
 pub mod step;
 pub mod toolkit;
+mod update;
 mod wait;
 
 /// Decides, with evidence from arbiters, which of two sites serves.
@@ -137,6 +139,10 @@ enum Command {
     /// One question to the daemon, for the other site; not for people.
     #[command(hide = true)]
     Ask(ask::Args),
+    /// Print what a shell needs to complete these commands.
+    Completions(manual::Completions),
+    /// Print the manual page, or write all of them.
+    Man(manual::Man),
     /// Runs one policy for the daemon; not for people.
     #[command(hide = true)]
     Worker(crate::worker::Args),
@@ -183,6 +189,8 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Config(args) => config::run(&globals, args),
         Command::History(args) => history::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
         Command::Worker(args) => crate::worker::run(args),
         Command::DemoInside(args) => demo::run_inside(&args),
         Command::Step(args) => step::run(&args),

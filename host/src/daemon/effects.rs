@@ -44,6 +44,8 @@ pub(super) struct World {
     pub(super) problems: BTreeMap<Trigger, Problem>,
     /// Callers who changed what is stored and wait until it is on disk, with what a failure means.
     pub(super) switching: Vec<(u64, &'static str, oneshot::Sender<Response>)>,
+    /// How the settings compare with the other site's.
+    pub(super) verification: super::verification::Verification,
     /// Why the configuration on disk is not the running one, if it is not.
     pub(super) reload_problem: Option<Problem>,
     /// The states as they were last written, without their instants.
@@ -66,7 +68,9 @@ impl World {
         history: History,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
+        let verification = super::verification::Verification::begin(&config);
         Self {
+            verification,
             paths,
             config,
             arbiters,

@@ -19,6 +19,8 @@ mod requests;
 mod run_loop;
 mod sections;
 mod settings;
+mod systemd;
+mod verification;
 
 use std::fs;
 use std::io;

@@ -130,6 +130,7 @@ fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
     }
     let config = Rc::new(config);
     build::replace(world, core, &config)?;
+    world.verification = super::verification::Verification::begin(&config);
     Ok(Event::Reloaded(Box::new(super::settings(&config))))
 }
 
@@ -153,6 +154,7 @@ impl World {
         let policy = self.desk.status();
         let mut problems: Vec<Problem> = self.problems.values().cloned().collect();
         problems.extend(self.reload_problem.clone());
+        problems.extend(self.verification.problem());
         if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
             problems.push(Problem::critical(
                 format!("the policy cannot be loaded: {failure}"),

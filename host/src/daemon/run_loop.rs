@@ -15,6 +15,7 @@ use super::effects::World;
 use super::policy_desk::Answered;
 use super::requests;
 use super::steps::StepEnd;
+use super::systemd::Systemd;
 use crate::frames::{Request, Response};
 
 /// Everything that can wake the loop.
@@ -52,6 +53,7 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut systemd = Systemd::from_environment();
     perform_all(&mut core, &mut world).await;
     while !world.is_ending() {
         let event = tokio::select! {
@@ -69,13 +71,19 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
             Some((request, reply)) = inbox.requests.recv() => {
                 requests::handle(&mut world, &core, now(), request, reply)
             }
+            () = systemd.due() => {
+                systemd.ping();
+                None
+            }
             () = until(core.poll_timeout()) => Some(Event::TimePassed),
         };
         if let Some(event) = event {
             core.handle_event(now(), event);
         }
         perform_all(&mut core, &mut world).await;
+        systemd.follow(&core);
     }
+    systemd.ending();
     drop(inbox.requests);
     inbox.in_flight.written().await;
     world.end().await;
