@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
 
+mod agreement;
 mod arbiters_import;
 mod arbiters_trust;
 mod bad_config;
@@ -9,9 +10,11 @@ mod bad_policy;
 mod bad_script;
 mod config_sections;
 mod control;
+mod eval_input;
 mod eval_shapes;
 mod generated;
 mod help;
+mod json_always;
 mod lua_types;
 mod policy_cases;
 mod readme;

@@ -48,13 +48,20 @@ fn every_scenario_comes_out_as_it_expects() {
 }
 
 #[test]
-fn every_scenario_splits_without_the_rule_that_it_names() {
+fn every_scenario_fails_without_the_rule_that_it_names_and_only_then() {
     let (mut shown, mut whole) = (Vec::new(), Vec::new());
     for (path, scenario) in corpus().iter().filter(|(_, scenario)| scenario.without.is_some()) {
         let options =
             scenario.options_without().unwrap_or_else(|| panic!("{}: unknown rule", path.display()));
         let outcome = scenario.run(&options, false);
-        if outcome.overlaps.is_empty() {
+        let is_shown = if scenario.without.as_deref() == Some("lease") {
+            // The manual's rules fail in other ways too: nobody serves, or a failover that nothing called for.
+            let with = scenario.run(&scenario.options(), false);
+            !outcome.overlaps.is_empty() || (scenario.is_shown_by(&outcome) && !scenario.is_shown_by(&with))
+        } else {
+            !outcome.overlaps.is_empty()
+        };
+        if !is_shown {
             whole.push(format!(
                 "{} without {:?}: {:?}",
                 path.display(),
@@ -76,4 +83,14 @@ fn the_counterexamples_of_the_study_are_in_the_corpus() {
     for name in COUNTEREXAMPLES {
         assert!(names.iter().any(|found| found == name), "{name}");
     }
+    let is_tied = |path: &PathBuf, scenario: &Scenario| {
+        let is_one = COUNTEREXAMPLES.iter().any(|name| path.file_stem().is_some_and(|stem| stem == *name));
+        !is_one || scenario.without.is_some()
+    };
+    let untied: Vec<_> = corpus()
+        .into_iter()
+        .filter(|(path, scenario)| !is_tied(path, scenario))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(untied.is_empty(), "no rule is named without which these fail: {untied:?}");
 }

@@ -4,6 +4,7 @@
 mod ablations;
 mod corpus;
 mod fresh;
+mod joint;
 mod outside;
 mod pairs;
 

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "an example measures its own speed and writes scenario files")]
 
 use dr_watchdog_core::exclusion::agreed::Kind;
-use dr_watchdog_sim::options::{Exclusion, Options, Profile};
+use dr_watchdog_sim::options::{Exclusion, Options, Profile, Sessions};
 use dr_watchdog_sim::run::{Plan, run};
 use dr_watchdog_sim::scenario::{Expectation, Scenario};
 use dr_watchdog_sim::shrink::shrink;
@@ -23,6 +23,7 @@ fn options() -> Options {
     let mut options = Options {
         arbiters: usize::try_from(number("--arbiters", 5)).unwrap_or(5),
         kinds: kinds.into_iter().collect(),
+        linger_s: argument("--linger").and_then(|text| text.parse().ok()),
         threshold: u16::try_from(number("--threshold", 5_000)).unwrap_or(5_000),
         profile: if argument("--profile").as_deref() == Some("fast") {
             Profile::Fast
@@ -33,6 +34,11 @@ fn options() -> Options {
             Exclusion::Verdict
         } else {
             Exclusion::Lease
+        },
+        sessions: if argument("--sessions").as_deref() == Some("application") {
+            Sessions::Application
+        } else {
+            Sessions::Watchdog
         },
         is_assumed: argument("--faults").as_deref() != Some("all"),
         classes: argument("--classes")
@@ -60,7 +66,7 @@ fn scenario(file: &str) {
         scenario.plan.seed = seed;
         let is_split = scenario
             .options_without()
-            .is_some_and(|options| !scenario.run(&options, false).overlaps.is_empty());
+            .is_some_and(|options| scenario.is_shown_by(&scenario.run(&options, false)));
         if is_split && scenario.is_met(&scenario.run(&scenario.options(), false)) {
             println!("seed {seed}");
             break;
@@ -71,8 +77,8 @@ fn scenario(file: &str) {
     if let Some(options) = scenario.options_without() {
         let outcome = scenario.run(&options, false);
         println!(
-            "  without {:?}: overlaps {:?} {:?}",
-            scenario.without, outcome.overlaps, outcome.violations
+            "  without {:?}: overlaps {:?} nobody for {} us, needless {}",
+            scenario.without, outcome.overlaps, outcome.none_us, outcome.needless
         );
     }
 }
@@ -97,6 +103,7 @@ fn main() {
                 without: argument("--without"),
                 profile: options.profile,
                 exclusion: options.exclusion,
+                sessions: options.sessions,
                 threshold: options.threshold,
                 hours: options.hours,
                 plan: plan.clone(),

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::Options;
+use crate::options::{Drawn, Options};
 use crate::random::Random;
+use crate::run::Plan;
 
 /// What goes wrong. Sites are 0 and 1; the run begins with site 0 active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +92,8 @@ pub enum Kind {
     Init { site: usize },
     /// An operator says that the other site is off.
     PeerIsOff { site: usize },
+    /// The path between the sites, both ways, from the signed heartbeat of this number on.
+    CutPeerAfter { messages: u64 },
 }
 
 /// A fault in time.
@@ -132,6 +135,22 @@ pub fn draw(random: &mut Random, options: &Options) -> Vec<Fault> {
 fn some(random: &mut Random, arbiters: usize) -> Vec<usize> {
     let chosen: Vec<usize> = (0..arbiters).filter(|_| random.percent(50)).collect();
     if chosen.is_empty() { vec![random.index(arbiters)] } else { chosen }
+}
+
+/// Two faults, one after the other: of the classes, with sites and arbiters by the variant.
+pub fn pair(classes: (usize, usize), apart_s: u64, variant: u64, options: &Options) -> Plan {
+    const FIRST_S: u64 = 640;
+    const LASTS_S: u64 = 600;
+    let seed = ((classes.0 * 100 + classes.1) as u64 * 1_000 + apart_s) * 100 + variant;
+    let mut random = Random::new(seed);
+    let drawn = Drawn::draw(&mut random, options);
+    let mut at = |class: usize, at_s: u64| Fault {
+        at_s,
+        for_s: LASTS_S,
+        kind: kind(&mut random, class, options.arbiters),
+    };
+    let faults = vec![at(classes.0, FIRST_S), at(classes.1, FIRST_S + apart_s)];
+    Plan { seed, drawn, faults }
 }
 
 /// One fault of a class; which site and which arbiters is drawn.

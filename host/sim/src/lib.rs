@@ -4,6 +4,7 @@
 
 pub mod fault;
 pub mod invariant;
+pub mod liars;
 pub mod options;
 pub mod policy;
 pub mod random;

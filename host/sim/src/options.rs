@@ -30,6 +30,17 @@ pub enum Exclusion {
     Verdict,
 }
 
+/// Whose sessions an arbiter shows where the verdict alone decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Sessions {
+    /// The watchdog's: they are there at once.
+    #[default]
+    Watchdog,
+    /// The application's, as in the manual: they are there when it has started, a minute to five later.
+    Application,
+}
+
 /// What the caller chooses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -37,12 +48,16 @@ pub struct Options {
     pub arbiters: usize,
     /// What they show; empty = drawn per arbiter from mark, age, counter.
     pub kinds: Vec<Kind>,
+    /// Seconds for which every arbiter keeps a dead session; `None` = drawn per arbiter.
+    pub linger_s: Option<u64>,
     /// T, in ten-thousandths.
     pub threshold: u16,
     /// Timers.
     pub profile: Profile,
     /// Mode.
     pub exclusion: Exclusion,
+    /// Sessions in mode `verdict`.
+    pub sessions: Sessions,
     /// Whether only faults inside the assumptions are drawn.
     pub is_assumed: bool,
     /// Classes from which faults are drawn; empty = all that the assumptions allow.
@@ -64,9 +79,11 @@ impl Default for Options {
         Self {
             arbiters: 5,
             kinds: Vec::new(),
+            linger_s: None,
             threshold: 5_000,
             profile: Profile::Reference,
             exclusion: Exclusion::Lease,
+            sessions: Sessions::Watchdog,
             is_assumed: true,
             classes: Vec::new(),
             faults_min: 2,
@@ -130,7 +147,8 @@ impl Drawn {
             None => Kind::ALL[random.index(3)],
         });
         let kinds: Vec<Kind> = kinds.collect();
-        let linger_s = (0..options.arbiters).map(|_| [15, 29, 900, 7_875][random.index(4)]).collect();
+        let linger = |drawn: u64| options.linger_s.unwrap_or(drawn);
+        let linger_s = (0..options.arbiters).map(|_| linger([15, 29, 900, 7_875][random.index(4)])).collect();
         let slow_fence_percent = [0, 30, 100][random.index(3)];
         let sees_pauses = [random.percent(50), random.percent(50)];
         Self { rate_ppm, kinds, arbiter_ppm, linger_s, slow_fence_percent, sees_pauses }

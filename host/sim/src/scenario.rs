@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::{Exclusion, Options, Profile};
+use crate::options::{Exclusion, Options, Profile, Sessions};
 use crate::run::{Outcome, Plan, run};
 
 /// What a scenario expects.
@@ -32,6 +32,9 @@ pub struct Scenario {
     /// Mode.
     #[serde(default = "lease")]
     pub exclusion: Exclusion,
+    /// Whose sessions the arbiters show in mode `verdict`.
+    #[serde(default)]
+    pub sessions: Sessions,
     /// T, in ten-thousandths.
     #[serde(default = "half")]
     pub threshold: u16,
@@ -100,6 +103,7 @@ impl Scenario {
             threshold: self.threshold,
             profile: self.profile,
             exclusion: self.exclusion,
+            sessions: self.sessions,
             hours: self.hours,
             ..Options::default()
         }
@@ -118,6 +122,13 @@ impl Scenario {
         Some(Options { rules: Rules::without(rule), ..self.options() })
     }
 
+    /// Whether a run shows what the missing rule costs: both sites served, or nobody did for longer than a failover may
+    /// take, or the active was well and lost its role.
+    pub fn is_shown_by(&self, outcome: &Outcome) -> bool {
+        let bound_us = crate::run::failover_bound_us(&self.options());
+        !outcome.overlaps.is_empty() || outcome.none_us > bound_us || outcome.needless > 0
+    }
+
     /// Whether a run came out as expected.
     pub fn is_met(&self, outcome: &Outcome) -> bool {
         match self.expect {
@@ -134,6 +145,7 @@ impl Scenario {
             without: None,
             profile: options.profile,
             exclusion: options.exclusion,
+            sessions: options.sessions,
             threshold: options.threshold,
             hours: options.hours,
             plan,

@@ -76,6 +76,27 @@ pub struct Form {
     text: bool,
 }
 
+/// What is shown of an arbiter that was pinged.
+const OF_PING: [&str; 4] = ["ping", "rttMs", "lastGood", "why"];
+/// What is shown of an arbiter that was logged in to.
+const OF_SESSIONS: [&str; 5] = ["ssh", "sshError", "sessions", "managed", "absentSince"];
+
+/// Where a policy finds nothing at all, a person and a script find null: each key is there.
+fn with_nulls(arbiters: &mut Value, keys: &[&str]) {
+    for seen in arbiters.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        let Some(seen) = seen.as_object_mut() else { continue };
+        for key in keys {
+            seen.entry(*key).or_insert(Value::Null);
+        }
+    }
+}
+
+/// Everything that is known of an arbiter, as the history holds it.
+pub(super) fn evidence_with_nulls(arbiters: &mut Value) {
+    with_nulls(arbiters, &OF_PING);
+    with_nulls(arbiters, &OF_SESSIONS);
+}
+
 /// Runs the command.
 pub fn run(globals: &Globals, args: Args) -> ExitCode {
     let (wants_sessions, form) = match args {
@@ -84,10 +105,13 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
         Args::Trust(args) => return trust::run(globals, &args),
         Args::Import(args) => return import::run(globals, &args),
     };
-    let report = match report(&globals.paths(), wants_sessions) {
+    let mut report = match report(&globals.paths(), wants_sessions) {
         Ok(report) => report,
         Err(code) => return code,
     };
+    if let Some(arbiters) = report.get_mut("arbiters") {
+        with_nulls(arbiters, if wants_sessions { &OF_SESSIONS } else { &OF_PING });
+    }
     match (form.json, form.text) {
         (true, _) => output::json(&report),
         (_, true) => facts(&report, wants_sessions).iter().for_each(|line| output::line(line)),

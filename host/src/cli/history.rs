@@ -41,13 +41,16 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
         args.id.is_none_or(|id| history::id_of(record) == id)
             && args.kind.as_deref().is_none_or(|kind| record["kind"] == kind)
     };
-    let wanted: Vec<Value> = all.into_iter().filter(is_wanted).collect();
+    let mut wanted: Vec<Value> = all.into_iter().filter(is_wanted).collect();
     if let (Some(id), true) = (args.id, wanted.is_empty()) {
         output::failed(&format!("the history {} has no record {id}", path.display()));
         return exit::code(exit::USAGE);
     }
     let first = if args.last == 0 { 0 } else { wanted.len().saturating_sub(args.last) };
-    for record in &wanted[first..] {
+    for record in &mut wanted[first..] {
+        if let Some(arbiters) = record.pointer_mut("/evidence/arbiters") {
+            super::arbiters::evidence_with_nulls(arbiters);
+        }
         match (args.json, args.id) {
             (true, _) => output::json(record),
             (false, Some(_)) => output::line(&format!("{record:#}")),

@@ -34,10 +34,12 @@ mod plugin_findings;
 pub mod policy;
 mod policy_cases;
 pub mod policy_eval;
+mod policy_live;
 pub mod policy_new;
 pub mod policy_probes;
 mod policy_question;
 mod policy_replay;
+mod policy_report;
 pub mod policy_test;
 pub mod policy_types;
 pub mod run;
@@ -49,6 +51,7 @@ mod simulate_series;
 pub mod sink;
 pub mod spelling;
 pub mod step;
+mod strict;
 pub mod toolkit;
 mod update;
 mod wait;
@@ -159,14 +162,25 @@ enum Command {
 
 /// Parses and runs.
 pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(spelling::meant(args)) {
-        Ok(cli) => cli,
+    let args = spelling::meant(args);
+    // What follows `--` is another program's.
+    output::begin(args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json"));
+    let code = match Cli::try_parse_from(args) {
+        Ok(cli) => run(cli),
         Err(error) => {
             // A closed standard output while printing help is nobody's problem.
             let _ = error.print();
-            return exit::code(if error.use_stderr() { exit::USAGE } else { exit::OK });
+            if error.use_stderr() {
+                output::noted(error.to_string().trim());
+            }
+            exit::code(if error.use_stderr() { exit::USAGE } else { exit::OK })
         }
     };
+    output::end();
+    code
+}
+
+fn run(cli: Cli) -> ExitCode {
     let globals = cli.globals;
     match cli.command {
         Command::Run(args) => run::run(&globals, args),

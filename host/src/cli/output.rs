@@ -2,11 +2,44 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Value, json as object};
 
 use super::client::ClientError;
 use super::exit;
+
+/// What this run of the program has printed. Whoever asks for JSON gets a line of it on every path; that is seen to
+/// here, because no command knows of the errors of all others.
+static PRINTED: Mutex<Printed> = Mutex::new(Printed { wants_json: false, has_json: false, failure: None });
+
+struct Printed {
+    wants_json: bool,
+    has_json: bool,
+    /// The first failure; those after it follow from it.
+    failure: Option<String>,
+}
+
+fn printed() -> MutexGuard<'static, Printed> {
+    // Nothing in here is half done when a thread panics.
+    PRINTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the command was asked for JSON.
+pub fn begin(wants_json: bool) {
+    printed().wants_json = wants_json;
+}
+
+/// A command that was asked for JSON, failed, and printed none: the failure is its line of JSON.
+pub fn end() {
+    let failure = {
+        let mut printed = printed();
+        if printed.wants_json && !printed.has_json { printed.failure.take() } else { None }
+    };
+    if let Some(message) = failure {
+        json(&object!({"ok": false, "error": {"message": message}}));
+    }
+}
 
 /// Prints a text and a newline. A closed pipe (`| head`) is the reader's choice and no failure.
 pub fn line(text: &str) {
@@ -20,11 +53,18 @@ pub fn line(text: &str) {
 
 /// Prints one JSON value on one line.
 pub fn json(value: &Value) {
+    printed().has_json = true;
     line(&value.to_string());
+}
+
+/// Remembers what went wrong and has been said.
+pub fn noted(message: &str) {
+    printed().failure.get_or_insert_with(|| message.to_owned());
 }
 
 /// Says what went wrong.
 pub fn failed(message: &str) {
+    noted(message);
     let mut err = anstream::stderr().lock();
     // Nobody is left to be told.
     let _ = writeln!(err, "dr-watchdog: {message}");
@@ -63,11 +103,10 @@ fn flatten(value: &Value, path: String, lines: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_document_is_flattened_to_one_fact_a_line() {
-        let value = json!({"role": "active", "a": {"b": [{"c": 0.5}, null], "d": "x\ny"}});
+        let value = object!({"role": "active", "a": {"b": [{"c": 0.5}, null], "d": "x\ny"}});
         assert_eq!(flat(&value), ["role active", "a.b.0.c 0.5", "a.b.1 ", "a.d x y"]);
     }
 }

@@ -13,7 +13,7 @@ use crate::policy::{Engine, Failure, Permissions, PolicySpec, Runner, engine_of,
 /// Longest evaluation where nothing else is said: the default of `policy.deadline`.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Most memory of a guest: the default of `policy.memory`.
-const MEMORY_BYTES: u64 = 64 << 20;
+const MEMORY_BYTES: u64 = 128 << 20;
 /// The word for the policy that decides where nobody wrote one.
 const DEFAULT: &str = "default";
 
@@ -103,7 +103,7 @@ async fn check(args: &CheckArgs) -> u8 {
     let folder = match tempfile::tempdir() {
         Ok(folder) => folder,
         Err(error) => {
-            eprintln!("dr-watchdog policy check: no temporary folder could be made: {error}");
+            output::failed(&format!("policy check: no temporary folder could be made: {error}"));
             return exit::USAGE;
         }
     };
@@ -115,7 +115,7 @@ async fn check(args: &CheckArgs) -> u8 {
         Err(failure) => Err(failure),
     };
     if args.json {
-        println!("{}", checked(&args.policy, &loaded));
+        output::json(&checked(&args.policy, &loaded));
     } else {
         print(&args.policy, &loaded);
     }
@@ -130,11 +130,14 @@ fn checked(policy: &Path, loaded: &Result<(Engine, Runner), Failure>) -> Value {
             "policy": runner.name(),
             "describe": runner.describe(),
             "warnings": runner.warnings(),
+            "error": null,
         }),
         Err(failure) => json!({
             "ok": false,
             "engine": engine_of(policy),
             "policy": policy,
+            "describe": null,
+            "warnings": [],
             "error": failure,
         }),
     }
@@ -148,26 +151,29 @@ fn print(policy: &Path, loaded: &Result<(Engine, Runner), Failure>) {
                 Engine::Native => "a compiled plugin; it loads",
                 Engine::Script => "a script; it may be executed (try it with `policy eval`)",
             };
-            println!("{}: {what}", runner.name());
+            output::line(&format!("{}: {what}", runner.name()));
             if let Value::Object(describe) = runner.describe() {
                 for (key, value) in
                     describe.iter().filter(|(_, value)| value.is_string() || value.is_number())
                 {
-                    println!("  {key}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                    output::line(&format!(
+                        "  {key}: {}",
+                        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+                    ));
                 }
             }
             for warning in runner.warnings() {
-                println!("warning: {warning}");
+                output::line(&format!("warning: {warning}"));
             }
             if !runner.warnings().is_empty() {
-                println!("a daemon refuses this policy until the warnings are gone");
+                output::line("a daemon refuses this policy until the warnings are gone");
             }
         }
         Err(failure) => {
-            println!("{}: cannot be used ({})", policy.display(), failure.kind.word());
-            println!("{}", failure.message);
+            output::line(&format!("{}: cannot be used ({})", policy.display(), failure.kind.word()));
+            output::line(&failure.message);
             if let Some(hint) = &failure.hint {
-                println!("hint: {hint}");
+                output::line(&format!("hint: {hint}"));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use dr_watchdog_core::exclusion::agreed::Kind;
 use dr_watchdog_core::exclusion::quorum::ARBITERS_MAX;
 use dr_watchdog_sdk::threshold::Threshold;
-use dr_watchdog_sim::options::{Exclusion, Options, Profile};
+use dr_watchdog_sim::options::{Exclusion, Options, Profile, Sessions};
 use dr_watchdog_sim::run::Plan;
 use dr_watchdog_sim::scenario::Scenario;
 use dr_watchdog_sim::shrink::shrink_by;
@@ -63,6 +63,13 @@ pub struct Args {
     /// How two active sites are excluded.
     #[arg(long, value_enum, default_value_t = Mode::Lease)]
     exclusion: Mode,
+    /// Whose sessions the arbiters show under "verdict": those of the watchdog, or of an application that needs one to
+    /// five minutes to open them.
+    #[arg(long, value_enum, default_value_t = Holder::Watchdog)]
+    sessions: Holder,
+    /// Seconds for which every arbiter keeps the session of a site that is gone; drawn for each if absent.
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    linger: Option<u64>,
     /// Run this scenario file, and tell its story.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
@@ -113,6 +120,15 @@ pub enum Timers {
     Fast,
 }
 
+/// Whose sessions the arbiters show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Holder {
+    /// The watchdog's.
+    Watchdog,
+    /// The application's.
+    Application,
+}
+
 /// How two active sites are excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
@@ -154,6 +170,12 @@ fn options(args: &Args) -> Result<Options, String> {
         threshold,
         profile: if args.profile == Timers::Fast { Profile::Fast } else { Profile::Reference },
         exclusion: if args.exclusion == Mode::Verdict { Exclusion::Verdict } else { Exclusion::Lease },
+        sessions: if args.sessions == Holder::Application {
+            Sessions::Application
+        } else {
+            Sessions::Watchdog
+        },
+        linger_s: args.linger,
         is_assumed: args.faults == Faults::Assumed,
         ..Options::default()
     })

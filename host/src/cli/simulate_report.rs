@@ -1,6 +1,7 @@
 //! What a series of simulated runs came to, as a table or as JSON.
 
 use comfy_table::{Table, presets};
+use dr_watchdog_sim::liars::{self, Liars};
 use dr_watchdog_sim::options::{Exclusion, Options, Profile};
 use dr_watchdog_sim::run::failover_bound_us;
 use dr_watchdog_sim::tally::Tally;
@@ -58,8 +59,14 @@ impl Report<'_> {
             "boundS": whole(failover_bound_us(self.options)),
             "broken": tally.failing,
             "violations": violations.collect::<Vec<_>>(),
+            "liars": self.liars().map(|found| json!({"alone": found.alone, "withCuts": found.with_cuts})),
             "perSecond": self.per_second,
         })
+    }
+
+    /// How many lying arbiters split the sites; without leases nothing is promised that they could break.
+    fn liars(&self) -> Option<Liars> {
+        (self.options.exclusion == Exclusion::Lease).then(|| liars::smallest(self.options))
     }
 
     /// One cell per line of the table.
@@ -82,9 +89,19 @@ impl Report<'_> {
             time(100),
             s(failover_bound_us(self.options)),
             tally.failing.to_string(),
+            self.liars().map_or(none, told),
             self.per_second.to_string(),
         ]
     }
+}
+
+fn told(liars: Liars) -> String {
+    let count = |found: Option<usize>| found.map_or("no number".to_owned(), |count| count.to_string());
+    let (alone, with_cuts) = (count(liars.alone), count(liars.with_cuts));
+    if alone == with_cuts {
+        return alone;
+    }
+    format!("{alone}; {with_cuts} where the active reaches only as many others as it needs")
 }
 
 /// The table of one or of two series over the same schedules.
@@ -106,6 +123,7 @@ pub(super) fn table(reports: &[&Report<'_>]) -> String {
         "  all of them within",
         "  bound",
         "schedules with a broken promise",
+        "lying arbiters that split the sites",
         "schedules per second",
     ];
     for (index, name) in names.iter().enumerate() {

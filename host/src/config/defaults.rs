@@ -74,7 +74,7 @@ pub const TABLE: [Default; 43] = [
     default(
         "watchdog.failureDetection.threshold.adjustManaged",
         "0.5",
-        "share of arbiters; fewer by SSH are too little evidence",
+        "or failover where that is lower; fewer by SSH are too little evidence",
     ),
     default(
         "watchdog.failureDetection.threshold.warning",

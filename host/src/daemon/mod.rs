@@ -34,7 +34,7 @@ use dr_watchdog_core::durable::Found;
 use tokio::sync::mpsc;
 
 pub use build::{arbiters as build_arbiters, evidence};
-pub use live_network::ping_all;
+pub use live_network::{live_network, ping_all};
 pub use run_loop::now;
 pub use settings::settings;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dr_watchdog_core::effect::Trigger;
+use dr_watchdog_core::settings::Mode;
 use dr_watchdog_core::transitions::Phase;
 use dr_watchdog_core::{Event, Now, Watchdog};
 use serde_json::{Map, Value, json};
@@ -155,6 +156,15 @@ impl World {
         let mut problems: Vec<Problem> = self.problems.values().cloned().collect();
         problems.extend(self.reload_problem.clone());
         problems.extend(self.verification.problem());
+        let is_silent = policy["failure"].is_string()
+            || policy["state"] == "quarantined"
+            || self.problems.contains_key(&Trigger::PolicyFailed);
+        if is_silent && core.phase().claims_active() && core.settings().mode == Mode::Enforce {
+            problems.push(Problem::critical(
+                "this site serves, and its policy gives no verdict: cut off from the other site and the arbiters it would serve on, because in exclusion mode \"verdict\" nothing but a verdict makes it stop",
+                "repair the policy; until then make this site standby by hand before the other one takes over",
+            ));
+        }
         if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
             problems.push(Problem::critical(
                 format!("the policy cannot be loaded: {failure}"),

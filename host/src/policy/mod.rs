@@ -27,6 +27,7 @@ mod script_output;
 pub mod script_socket;
 mod script_start;
 mod state;
+mod strays;
 pub mod terms;
 mod trust;
 mod wire;

@@ -56,6 +56,7 @@ impl World {
     fn request(&mut self, index: usize, request: Request) {
         match request {
             Request::Send(signed) => {
+                self.network.count_message();
                 let passes = self.network.udp_blocked == 0 && self.network.to_peer(&mut self.random, index);
                 if passes && self.sites[1 - index].down == 0 {
                     let delay = self.random.between(MS_US, 30 * MS_US);

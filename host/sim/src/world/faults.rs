@@ -29,6 +29,7 @@ impl World {
                 self.arbiters[arbiter].down += 1;
             }
             Kind::SlowSsh => self.network.slow_ssh += 1,
+            Kind::CutPeerAfter { messages } => self.network.cut_after = Some(messages),
             Kind::Loss { site, percent } => self.network.loss[site].push(percent),
             Kind::MoveVip { site } => self.move_vip(site),
             Kind::DaemonCrash { site } => {
@@ -89,6 +90,7 @@ impl World {
             Kind::PowerLoss { site } | Kind::Reboot { site } => self.power_on(site),
             Kind::ArbiterReboot { arbiter } => self.arbiters[arbiter].down -= 1,
             Kind::SlowSsh => self.network.slow_ssh -= 1,
+            Kind::CutPeerAfter { .. } => self.network.join_counted(),
             Kind::Loss { site, percent } => {
                 let loss = &mut self.network.loss[site];
                 if let Some(at) = loss.iter().position(|found| *found == percent) {

@@ -15,6 +15,8 @@ pub(crate) struct Network {
     pub(crate) loss: [Vec<u64>; 2],
     pub(crate) udp_blocked: u32,
     pub(crate) slow_ssh: u32,
+    /// Signed heartbeats until the path between the sites is cut.
+    pub(crate) cut_after: Option<u64>,
 }
 
 impl Network {
@@ -27,12 +29,32 @@ impl Network {
             loss: [Vec::new(), Vec::new()],
             udp_blocked: 0,
             slow_ssh: 0,
+            cut_after: None,
         }
     }
 
     /// Whether a packet from a site gets through.
     pub(crate) fn passes(&self, random: &mut Random, site: usize) -> bool {
         self.loss[site].iter().all(|percent| !random.percent(*percent))
+    }
+
+    /// Counts a signed heartbeat before it leaves; the one at which the count ends finds the path cut.
+    pub(crate) fn count_message(&mut self) {
+        match &mut self.cut_after {
+            None => {}
+            Some(0) => {
+                self.cut_after = None;
+                self.peer.iter_mut().for_each(|cut| *cut += 1);
+            }
+            Some(left) => *left -= 1,
+        }
+    }
+
+    /// Joins what the count has cut.
+    pub(crate) fn join_counted(&mut self) {
+        if self.cut_after.take().is_none() {
+            self.peer.iter_mut().for_each(|cut| *cut -= 1);
+        }
     }
 
     /// Whether one packet from site to site arrives.

@@ -88,7 +88,7 @@ fn notification(table: &Reader<'_>) -> Notification {
             "a mail address such as \"admin@example.com\", or several with commas",
         );
     }
-    let interval = table.value("interval", values::SPAN_FORM, |raw| values::span(raw, true));
+    let interval = table.value("interval", values::SPAN_OR_ZERO_FORM, |raw| values::span(raw, true));
     Notification { email: email.to_owned(), interval: interval.map_or(manual.interval, seconds) }
 }
 
@@ -104,7 +104,8 @@ fn thresholds(table: &Reader<'_>) -> Thresholds {
     let thresholds = Thresholds {
         failover,
         // A lower failover, written alone, takes adjustManaged with it: half would be refused beside it.
-        adjust_managed: threshold(table, "adjustManaged").unwrap_or(manual.adjust_managed.min(failover)),
+        adjust_managed: threshold(table, "adjustManaged")
+            .unwrap_or_else(|| Thresholds::adjust_managed_beside(failover)),
         warning: threshold(table, "warning").unwrap_or(manual.warning),
     };
     if thresholds.adjust_managed > thresholds.failover {
