@@ -22,12 +22,13 @@ fn configuration(site: &Daemon) -> String {
 #[test]
 fn one_change_reaches_both_sites_and_their_running_watchdogs() {
     let mut pair = Pair::settled(3, |_, recipe| recipe.more = "# the last line\n".to_owned());
+    pair.b.configure(&configuration(&pair.b).replace("[core]\n", "[core]\nscpTimeout = 99\n"));
     let refused = update(&pair.a, &["--user-watchdog-heartbeat", "--set", "retries=3"]).expect(1);
-    refused.says(&["first things first", "toolkit config update", "core.peerLoadBalancerNodes"]);
-    for site in [&pair.a, &pair.b] {
-        let text = configuration(site).replace("[site]\n", "[site]\nnodes = []\n");
-        site.configure(&text);
-    }
+    refused.says(&["first things first", "core.scpTimeout is 120 here and 99", "--user-core"]);
+    update(&pair.a, &["--user-core", "--set", "scpTimeout=60", "--json"])
+        .expect(0)
+        .says(&["core.scpTimeout"]);
+    assert!(configuration(&pair.b).contains("scpTimeout = 60"));
     let shown = update(&pair.a, &["-user-watchdog-heartbeat", "--set", "retries=3"]).expect(0);
     shown.says(&[
         "watchdog.heartbeat.retries",

@@ -99,6 +99,11 @@ impl Key {
         }
     }
 
+    /// Whether a configuration has the table of the key: a section that is not there is not begun for one list.
+    pub(super) fn is_kept(&self, document: &DocumentMut) -> bool {
+        self.path.split('.').next().is_some_and(|table| document.contains_key(table))
+    }
+
     /// What stands in a configuration, or the default.
     pub(super) fn read(&self, document: &DocumentMut) -> String {
         let mut item = Some(document.as_item());

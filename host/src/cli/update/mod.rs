@@ -20,9 +20,7 @@ use groups::Key;
 
 /// Longest work at the other site.
 const THERE_LIMIT: Duration = Duration::from_secs(60);
-/// Longest list of changes.
 const INPUT_BYTES_MAX: u64 = 1 << 20;
-
 /// Arguments of `toolkit config`.
 #[derive(Debug, clap::Subcommand)]
 pub enum ConfigArgs {
@@ -153,7 +151,9 @@ fn cluster_changes(document: &DocumentMut, facts: &Value) -> Changes {
         "peer.name" => text("name"),
         _ => nodes.clone(),
     };
-    let differs = |key: &&Key| !said(key.path).is_empty() && key.read(document) != said(key.path);
+    let differs = |key: &&Key| {
+        !said(key.path).is_empty() && key.is_kept(document) && key.read(document) != said(key.path)
+    };
     groups::CLUSTER.iter().filter(differs).map(|key| (key.path.to_owned(), said(key.path))).collect()
 }
 
