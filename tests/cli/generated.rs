@@ -1,4 +1,4 @@
-//! What is generated from the tree of commands, and what only root may see.
+//! Completions, man pages, revealed credentials: what the program prints about itself.
 
 use dr_watchdog_tests::program::{command, run, system};
 use dr_watchdog_tests::scratch::{Scratch, set_mode};

@@ -151,10 +151,10 @@ fn cluster_changes(document: &DocumentMut, facts: &Value) -> Changes {
         "peer.name" => text("name"),
         _ => nodes.clone(),
     };
-    let differs = |key: &&Key| {
-        !said(key.path).is_empty() && key.is_kept(document) && key.read(document) != said(key.path)
-    };
-    groups::CLUSTER.iter().filter(differs).map(|key| (key.path.to_owned(), said(key.path))).collect()
+    let kept = groups::CLUSTER.iter().filter(|key| key.is_kept(document) && !said(key.path).is_empty());
+    kept.filter(|key| key.read(document) != said(key.path))
+        .map(|key| (key.path.to_owned(), said(key.path)))
+        .collect()
 }
 
 fn update(globals: &Globals, args: &Args) -> Result<Value, String> {
