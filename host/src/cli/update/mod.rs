@@ -21,6 +21,7 @@ use groups::Key;
 /// Longest work at the other site.
 const THERE_LIMIT: Duration = Duration::from_secs(60);
 const INPUT_BYTES_MAX: u64 = 1 << 20;
+
 /// Arguments of `toolkit config`.
 #[derive(Debug, clap::Subcommand)]
 pub enum ConfigArgs {
@@ -317,11 +318,10 @@ fn make(
     // Both sites say first that they could; then both do it.
     edited(&file, |document| apply(document, changes))?;
     if let Some(there) = there.filter(|_| !stale.is_empty()) {
-        let sent = |is_check: bool| send(there, stale, is_check);
-        sent(true).map_err(|why| {
+        send(there, stale, true).map_err(|why| {
             format!("site {} does not accept the change, so nothing was changed: {why}", config.peer.name)
         })?;
-        sent(false).map_err(|why| {
+        send(there, stale, false).map_err(|why| {
             format!("site {} could not be changed, and this one was not either: {why}", config.peer.name)
         })?;
     }
@@ -396,6 +396,5 @@ fn accept(globals: &Globals, args: &Args) -> Result<Value, String> {
         return Ok(json!({"ok": true}));
     }
     change_file(file, |document| apply(document, &changes))?;
-    let is_reloaded = reload(globals)?;
-    Ok(json!({"ok": true, "reloaded": is_reloaded}))
+    Ok(json!({"ok": true, "reloaded": reload(globals)?}))
 }
