@@ -43,6 +43,7 @@ pub mod run;
 mod service;
 pub mod simulate;
 mod simulate_guest;
+mod simulate_replay;
 mod simulate_report;
 mod simulate_series;
 pub mod sink;

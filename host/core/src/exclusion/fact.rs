@@ -10,7 +10,7 @@ use super::message::Signed;
 use crate::time::Moment;
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Fact {
     /// A signed heartbeat of the other site arrived, whole and in order.
     Heard(Box<Signed>),
@@ -70,7 +70,7 @@ pub enum Fact {
 }
 
 /// What an operator may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Command {
     /// `manualFailover -a`.
     BecomeActive {
@@ -99,7 +99,7 @@ pub enum Command {
 }
 
 /// The guard as the daemon finds it when it starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum GuardFound {
     /// Nothing is armed, and nothing serves.
     #[default]

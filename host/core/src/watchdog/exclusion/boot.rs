@@ -18,7 +18,7 @@ use crate::time::Now;
 use crate::transitions::Cause;
 
 /// What the daemon finds when it starts, beside the stored state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Boot {
     /// The kernel's boot id.
     pub id: String,

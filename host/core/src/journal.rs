@@ -1,0 +1,71 @@
+//! The journal of a watchdog: what was given to its core and what the core asked for, so that both can be compared
+//! again later.
+//!
+//! Effects are kept as the text of their debug form: they are compared, never carried out a second time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::durable::Found;
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::exclusion::fact::GuardFound;
+use crate::settings::Settings;
+use crate::time::Now;
+use crate::watchdog::{Boot, Watchdog};
+
+/// One line of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum Line {
+    /// The first one: all that a core is made of.
+    Begin(Box<Begin>),
+    /// Something was given to the core.
+    Event {
+        /// When.
+        now: Now,
+        /// What.
+        event: Event,
+        /// Effects that the core had been asked for and that had not been taken yet.
+        pending: usize,
+    },
+    /// An effect was taken.
+    Effect {
+        /// Its debug form.
+        effect: String,
+    },
+    /// The journal has reached its largest size; what came later is not in it.
+    Full,
+}
+
+/// What a core is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Begin {
+    /// Version of the program.
+    pub version: String,
+    /// When it began.
+    pub now: Now,
+    /// Its settings.
+    pub settings: Settings,
+    /// The kernel's boot, the run of the program, the guard.
+    pub boot: Boot,
+    /// The stored state.
+    pub found: Found,
+}
+
+impl Begin {
+    /// The core that begins so.
+    pub fn core(self) -> Watchdog {
+        Watchdog::boot_leased(self.now, self.settings, &self.boot, self.found)
+    }
+
+    /// A boot of which only the kernel's id is known, as outside of `lease`.
+    pub fn boot_of(id: &str) -> Boot {
+        Boot { id: id.to_owned(), run: 0, guard: GuardFound::Idle }
+    }
+}
+
+/// An effect as a journal has it.
+pub fn text(effect: &Effect) -> String {
+    format!("{effect:?}")
+}
