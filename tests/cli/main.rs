@@ -11,6 +11,7 @@ mod config_sections;
 mod control;
 mod eval_shapes;
 mod help;
+mod journal;
 mod lua_types;
 mod policy_cases;
 mod readme;

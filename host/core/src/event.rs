@@ -29,6 +29,7 @@ pub enum Event {
         /// Position in the settings.
         arbiter: usize,
         /// Round-trip time in milliseconds, or why there was none.
+        #[serde(with = "crate::journal::exact")]
         answer: Result<f64, String>,
     },
     /// Every arbiter of a sweep has been pinged; answers [`crate::effect::Effect::SweepArbiters`].

@@ -65,7 +65,47 @@ impl Begin {
     }
 }
 
+/// A time with a fraction, as text: a fraction in JSON may be read back with another last digit.
+pub(crate) mod exact {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        answer: &Result<f64, String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        answer.as_ref().map(ToString::to_string).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Result<f64, String>, D::Error> {
+        match Result::<String, String>::deserialize(deserializer)? {
+            Ok(text) => text.parse().map(Ok).map_err(D::Error::custom),
+            Err(why) => Ok(Err(why)),
+        }
+    }
+}
+
 /// An effect as a journal has it.
 pub fn text(effect: &Effect) -> String {
     format!("{effect:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_back_as_it_was_to_the_last_digit() {
+        let now = Now {
+            mono: crate::time::Moment::from_us(20_004_337_694),
+            wall: dr_watchdog_sdk::Utc::from_unix_ms(1_795_570_304_006),
+        };
+        for answer in [Ok(0.966_169_000_000_000_1), Err("timeout".to_owned())] {
+            let line = Line::Event { now, event: Event::ArbiterPinged { arbiter: 2, answer }, pending: 3 };
+            let read: Line = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
+            assert_eq!(read, line);
+        }
+    }
 }

@@ -46,6 +46,7 @@ pub enum Fact {
         /// Position in the settings.
         arbiter: usize,
         /// Round-trip time of a ping beside it, or why there was none.
+        #[serde(with = "crate::journal::exact")]
         ping: Result<f64, String>,
         /// What it showed, or which step failed and how.
         result: Result<Look, (SshOutcome, String)>,

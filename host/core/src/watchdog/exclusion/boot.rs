@@ -156,6 +156,18 @@ impl Watchdog {
             );
             return;
         }
+        // What only this site knows is not thrown away: the other one would wait for newer data that nobody claims.
+        let is_unheard = self.lease().is_some_and(|state| {
+            let heard = state.peer.map_or(0, |peer| peer.seen_of_us);
+            state.joining == Joining::Joined && state.memory.served_epoch > heard
+        });
+        if is_unheard {
+            self.notify(
+                Trigger::Exclusion,
+                "reset is refused: this site served last, and the other site has not heard so; join the sites first, or start the other site with manualFailover -a".to_owned(),
+            );
+            return;
+        }
         self.close_claim(self.last_now.mono);
         self.durable.failover = dr_watchdog_sdk::sections::LastFailover::None;
         if let Some(state) = self.lease.as_mut() {
