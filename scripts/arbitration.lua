@@ -113,14 +113,15 @@ local function evaluate(ctx)
   local watchdog = dr.config.watchdog or {}
   local detection = watchdog.failureDetection or {}
   local threshold = detection.threshold or {}
+  local failover = threshold.failover or 0.5
   local facts = {
     role = ctx.role,
     situation = ctx.situation,
     now = ctx.now,
     wait_until = wait_until(ctx, detection),
     was_last_active = dr.config.failover == "active_to_standby",
-    failover = threshold.failover or 0.5,
-    adjust_managed = threshold.adjustManaged or 0.5,
+    failover = failover,
+    adjust_managed = threshold.adjustManaged or math.min(0.5, failover),
     total = 0, pinged = 0, managed = 0, unreachable = 0,
   }
   local shares = {}

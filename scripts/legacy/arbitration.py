@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 FOR_EVER = "9999-12-31T23:59:59+00:00"
+MINUTES_MAX = 100 * 366 * 24 * 60
 INSTANT = "%Y-%m-%dT%H:%M:%S+00:00"
 
 
@@ -115,11 +116,12 @@ def arbiters(what):
 
 
 def seconds(duration):
-    """`30m`, `8h`, `2` (hours); None for any zero, which means for ever."""
-    written = re.fullmatch("([0-9]+)([hm]?)", duration)
-    if written is None:
+    """`30m`, `8h`, `2` (hours), at most a hundred years; None for any zero, which means for ever."""
+    written = re.fullmatch("0*([0-9]{1,9})([hm]?)", duration)
+    minutes = written and int(written.group(1)) * (1 if written.group(2) == "m" else 60)
+    if minutes is None or minutes > MINUTES_MAX:
         sys.exit("ERROR: watchdog.failureDetection.waitDuration: {!r} is no duration".format(duration))
-    return int(written.group(1)) * (60 if written.group(2) == "m" else 3600) or None
+    return minutes * 60 or None
 
 
 def wait_until(role, question, detection):
@@ -132,7 +134,10 @@ def wait_until(role, question, detection):
     if span is None:
         return FOR_EVER
     now = datetime.datetime.strptime(question["now"], INSTANT)
-    return (now + datetime.timedelta(seconds=span)).strftime(INSTANT)
+    try:
+        return (now + datetime.timedelta(seconds=span)).strftime(INSTANT)
+    except OverflowError:
+        return FOR_EVER
 
 
 def gather(sections):
@@ -150,7 +155,7 @@ def gather(sections):
         "waitUntil": wait_until(role, question, detection),
         "wasLastActive": sections.get("failover") == "active_to_standby",
         "failover": threshold.get("failover", 0.5),
-        "adjustManaged": threshold.get("adjustManaged", 0.5),
+        "adjustManaged": threshold.get("adjustManaged", min(0.5, threshold.get("failover", 0.5))),
     }
     if role == "active" or question["situation"] == "bothStandby":
         seen = list(arbiters("ping"))

@@ -33,25 +33,31 @@ digits() {
     echo "$1$2$3$4$5$6"
 }
 
-# 30m -> 1800, 8h and 8 -> 28800; 0 means for ever.
+# 30m -> 1800, 8h and 8 -> 28800; 0 means for ever. A hundred years are the most.
 seconds() {
     case $1 in
-    *h) number=${1%h} each=3600 ;;
-    *m) number=${1%m} each=60 ;;
-    *) number=$1 each=3600 ;;
+    *h) number=${1%h} minutes=60 ;;
+    *m) number=${1%m} minutes=1 ;;
+    *) number=$1 minutes=60 ;;
     esac
+    while [ "${number#0?}" != "$number" ]; do number=${number#0}; done
     case $number in
-    '' | *[!0-9]*) fail "watchdog.failureDetection.waitDuration: $1 is no duration" ;;
+    '' | *[!0-9]* | ??????????*) fail "watchdog.failureDetection.waitDuration: $1 is no duration" ;;
     esac
-    while [ "${number#0}" != "$number" ] && [ "$number" != 0 ]; do number=${number#0}; done
-    echo $((number * each))
+    [ $((number * minutes)) -le $((100 * 366 * 24 * 60)) ] ||
+        fail "watchdog.failureDetection.waitDuration: $1 is no duration"
+    echo $((number * minutes * 60))
 }
 
-# after INSTANT SECONDS
+# after INSTANT SECONDS; a year of five digits is for ever.
 after() {
     day=${1%T*} time=${1#*T}
     start=$(date -u -d "$day ${time%+*}" +%s) || fail "date does not understand $1"
-    date -u -d "@$((start + $2))" +%Y-%m-%dT%H:%M:%S+00:00
+    later=$(date -u -d "@$((start + $2))" +%Y-%m-%dT%H:%M:%S+00:00) || fail "date does not reach $2 s after $1"
+    case $later in
+    ?????-*) later=$for_ever ;;
+    esac
+    echo "$later"
 }
 
 # verdict ACTION RULE SENTENCE: prints it and ends. A sentence holds no quotes and no backslashes.
@@ -63,7 +69,7 @@ verdict() {
     exit 0
 }
 
-role= last= situation= now= wait_until= wait_duration=8h failover=5000 adjust_managed=5000
+role= last= situation= now= wait_until= wait_duration=8h failover=5000 adjust_managed=
 sections=$(jmp-dr api v1 config --include role,failover,watchdog,states --text) || fail 'no sections'
 while read -r key value; do
     case $key in
@@ -79,6 +85,10 @@ while read -r key value; do
 done <<END
 $sections
 END
+if [ -z "$adjust_managed" ]; then
+    adjust_managed=5000
+    [ "$failover" -ge 5000 ] || adjust_managed=$failover
+fi
 case $role in
 active | standby) ;;
 *) fail "this site is ${role:-nothing}, so there is no other site to arbitrate with" ;;

@@ -58,7 +58,7 @@ pub struct Session {
     /// Address of the other end.
     pub from: String,
     /// Milliseconds since the arbiter last received something on it; null where the device does not show it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub age_ms: Option<u64>,
 }
 
@@ -139,10 +139,10 @@ pub struct PingAnswer {
     /// Whether it answered.
     pub ping: bool,
     /// Round-trip time in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub rtt_ms: Option<f64>,
     /// Why it did not answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub why: Option<String>,
 }
 
@@ -176,9 +176,9 @@ pub struct TcpAnswer {
     /// Whether a connection was made.
     pub open: bool,
     /// How long it took, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub elapsed_ms: Option<f64>,
     /// Why none was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub why: Option<String>,
 }

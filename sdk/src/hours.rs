@@ -47,7 +47,12 @@ pub struct HoursError {
 
 impl fmt::Display for HoursError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\" is no duration; write 30m for minutes, 8h or 8 for hours, 0 for ever", self.found)
+        write!(
+            f,
+            "\"{}\" is no duration; write 30m for minutes, 8h or 8 for hours (at most {}h), 0 for ever",
+            self.found,
+            MINUTES_MAX / 60
+        )
     }
 }
 
@@ -66,7 +71,21 @@ mod tests {
         for forever in ["0", "0h", "0m", "00"] {
             assert_eq!(seconds(forever), Ok(None), "{forever}");
         }
-        for wrong in ["", "h", "-1", "1.5h", "1d", "1hm", "1 h", "H", "8H", "99999999999999999999"] {
+        assert_eq!(seconds("878400h"), seconds("52704000m"), "a hundred years");
+        for wrong in [
+            "878401h",
+            "52704001m",
+            "",
+            "h",
+            "-1",
+            "1.5h",
+            "1d",
+            "1hm",
+            "1 h",
+            "H",
+            "8H",
+            "99999999999999999999",
+        ] {
             assert!(Hours::parse(wrong).is_err(), "{wrong}");
         }
     }

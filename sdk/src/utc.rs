@@ -11,8 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MS_PER_S: i64 = 1_000;
 const S_PER_DAY: i64 = 86_400;
-/// Years the text form can hold (four digits).
-const YEAR_MAX: i64 = 9_999;
+/// The last instant that the text form can hold, with its four digits for the year: 9999-12-31T23:59:59.
+const LAST_MS: i64 = 253_402_300_799_000;
+/// The first one: 0001-01-01T00:00:00.
+const FIRST_MS: i64 = -62_135_596_800_000;
 
 /// Milliseconds since 1970-01-01T00:00:00 UTC. The text form has whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -31,11 +33,15 @@ impl Utc {
         self.unix_ms
     }
 
-    /// This instant moved forward by `seconds` (saturating).
+    /// The last instant that can be written; what lies beyond it is written as this one. It means "for ever".
+    pub const LAST: Self = Self { unix_ms: LAST_MS };
+
+    /// This instant moved forward by `seconds`, at most to the last one that can be written.
     #[must_use]
     pub const fn plus_s(self, seconds: u64) -> Self {
-        let ms = (seconds as i64).saturating_mul(MS_PER_S);
-        Self { unix_ms: self.unix_ms.saturating_add(ms) }
+        let seconds = if seconds > LAST_MS as u64 { LAST_MS } else { seconds as i64 };
+        let ms = self.unix_ms.saturating_add(seconds.saturating_mul(MS_PER_S));
+        Self { unix_ms: if ms > LAST_MS { LAST_MS } else { ms } }
     }
 
     /// Reads RFC 3339 with `+00:00` or `Z`; also without seconds, with fractions, and with a blank instead of `T`,
@@ -63,7 +69,8 @@ impl Utc {
         };
         let (year, month, day) = (date[0], date[1], date[2]);
         let (hour, minute, second) = (clock[0], clock[1], clock.get(2).copied().unwrap_or(0));
-        let valid = (1..=12).contains(&month)
+        let valid = year > 0
+            && (1..=12).contains(&month)
             && (1..=days_in_month(year, month)).contains(&day)
             && hour < 24
             && minute < 60
@@ -93,11 +100,10 @@ impl std::error::Error for UtcError {}
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.unix_ms.div_euclid(MS_PER_S);
+        let seconds = self.unix_ms.clamp(FIRST_MS, LAST_MS).div_euclid(MS_PER_S);
         let (days, rest) = (seconds.div_euclid(S_PER_DAY), seconds.rem_euclid(S_PER_DAY));
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-        let year = year.clamp(0, YEAR_MAX);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00")
     }
 }
@@ -216,9 +222,24 @@ mod tests {
             "26-01-01T00:00:00Z",
             "2026-01-01T0:00:00Z",
             "+026-01-01T00:00:00Z",
+            "0000-01-01T00:00:00Z",
         ] {
             assert!(Utc::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_four_digits_of_a_year_is_the_last_instant() {
+        let last = "9999-12-31T23:59:59+00:00";
+        assert_eq!(Utc::LAST.to_string(), last);
+        assert_eq!(Utc::parse(last), Ok(Utc::LAST));
+        let late = Utc::parse("9999-12-31T20:00:00Z").unwrap();
+        for seconds in [4 * 3_600 - 1, 8 * 3_600, u64::MAX] {
+            assert_eq!(late.plus_s(seconds), Utc::LAST, "{seconds}");
+        }
+        assert_eq!(late.plus_s(3_600).to_string(), "9999-12-31T21:00:00+00:00");
+        assert_eq!(Utc::from_unix_ms(i64::MAX).to_string(), last);
+        assert_eq!(Utc::from_unix_ms(i64::MIN).to_string(), "0001-01-01T00:00:00+00:00");
     }
 
     #[test]

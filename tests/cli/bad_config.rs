@@ -58,6 +58,17 @@ fn a_wrong_type_says_what_stands_there_and_what_would_be_right() {
 }
 
 #[test]
+fn a_number_that_is_out_of_range_or_in_quotes_is_told_the_range_and_the_form() {
+    for wrong in ["0", "-5", "99999999999"] {
+        let range = ["watchdog.heartbeat.timeout", wrong, "from 0.001 to 31622400"];
+        refuses("timeout = \"200ms\"", &format!("timeout = {wrong}"), &range);
+    }
+    let quotes = ["write it without quotes", "0.5"];
+    refuses("failover = 0.5", "failover = \"0.5\"", &quotes);
+    refuses("retries = 2", "retries = \"2\"", &["if 2 is meant, write it without quotes"]);
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest_right_one() {
     refuses("retries = 2", "retires = 2", &["watchdog.heartbeat.retires", "did you mean", "retries"]);
     refuses("[peer]", "[pear]", &["pear", "did you mean", "peer"]);

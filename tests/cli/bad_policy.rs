@@ -50,6 +50,23 @@ fn a_runtime_error_has_its_line_and_the_call_chain() {
 }
 
 #[test]
+fn an_error_that_is_no_text_is_named_instead_of_its_address() {
+    let body = "return { evaluate = function() error({ a = 1 }) end }\n";
+    let error = fails(body, &["runtime"], &["raised a table", "raise a text"]);
+    assert!(!error.to_string().contains("0x"), "{error}");
+}
+
+#[test]
+fn a_mark_before_the_text_is_no_syntax_error() {
+    let bench = Bench::new();
+    let body = answers("dr.verdict.nothing(\"fine\")");
+    for begins in ["\u{feff}", "\u{feff}#!/usr/bin/env lua\n"] {
+        let file = bench.policy("x.lua", &format!("{begins}{body}"));
+        bench.eval(&file).expect(0);
+    }
+}
+
+#[test]
 fn a_wrong_key_of_the_host_table_names_the_nearest_right_one() {
     fails(&answers("dr.config.core.peerVipp"), &["runtime"], &["peerVipp", "peerVip"]);
 }

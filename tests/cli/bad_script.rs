@@ -129,3 +129,28 @@ fn the_environment_is_an_allow_list() {
     command.env("MY_SECRET", "x").env("LD_LIBRARY_PATH", "/nonexistent");
     program::run(&mut command).expect(0);
 }
+
+/// `setsid` leaves the group in one call; the run's environment goes along.
+#[test]
+fn what_leaves_the_process_group_is_ended_too() {
+    let bench = Bench::new();
+    let body = format!(
+        "setsid -f sleep 271828 >/dev/null 2>&1\nsetsid -f sh -c 'sleep 271829; :' >/dev/null 2>&1\n{NOTHING}"
+    );
+    let file = bench.policy("policy", &script(&body));
+    let answer = bench.eval(&file).expect(0).json();
+    assert!(answer["warnings"].to_string().contains("left the script's process group"), "{answer}");
+    is_gone("sleep 27182[89]");
+}
+
+#[test]
+fn a_script_finds_the_policys_configuration_in_its_environment() {
+    let bench = Bench::new();
+    let config = bench.scratch.write("config.json", r#"{"least": 2}"#);
+    let echo = r#"printf '{"state":"standby","action":"nothing","description":"","payload":{"waitTime":"","details":{"config":%s}}}\n' "$DR_WATCHDOG_POLICY_CONFIG""#;
+    let file = bench.policy("policy", &script(echo));
+    let answer = bench.eval_with(&file, &["--config", config.to_str().unwrap()]).expect(0).json();
+    assert_eq!(answer["verdict"]["payload"]["details"]["config"]["least"], 2, "{answer}");
+    let answer = bench.eval(&file).expect(0).json();
+    assert_eq!(answer["verdict"]["payload"]["details"]["config"], serde_json::json!({}), "{answer}");
+}

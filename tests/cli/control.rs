@@ -290,3 +290,22 @@ fn a_policy_that_disappears_is_a_harmless_verdict() {
     std::fs::rename(&away, &policy).unwrap();
     lone.site.wait_standing("active/active", Duration::from_secs(60));
 }
+
+/// In mode `verdict` a site that serves stops by a verdict alone; one whose policy cannot run says so loudly.
+#[test]
+fn an_active_site_whose_policy_cannot_run_is_critical_and_says_what_that_means() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.tell("beActive");
+    lone.site.start();
+    lone.site.wait_standing("active/active", Duration::from_secs(60));
+    let policy = lone.scratch.join("told.sh");
+    std::fs::rename(&policy, lone.scratch.join("away")).unwrap();
+    let health =
+        lone.site.wait("health says what a broken policy means", Duration::from_secs(60), |daemon| {
+            let health = daemon.try_health()?;
+            let problems = health["problems"].to_string();
+            wait::holds(problems.contains("its policy gives no verdict"), || health.to_string())
+                .map(|()| health)
+        });
+    assert_eq!((&health["status"], &health["role"]), (&"critical".into(), &"active".into()), "{health}");
+}

@@ -9,7 +9,9 @@ fn an_answer_has_the_documented_shape() {
     let bench = Bench::new();
     let answer = bench.eval_with(&arbitration_plugin(), &["--repeat", "5"]).expect(0).json();
     let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
-    for key in ["ok", "engine", "policy", "verdict", "elapsedUs"] {
+    for key in
+        ["ok", "engine", "policy", "verdict", "error", "elapsedUs", "repeat", "warnings", "staleMs", "at"]
+    {
         assert!(keys.iter().any(|known| *known == key), "{key}: {answer}");
     }
     assert_eq!((&answer["ok"], &answer["engine"]), (&true.into(), &"native".into()), "{answer}");

@@ -67,6 +67,13 @@ pub enum Event {
         /// Why the policy failed, if it did.
         failure: Option<String>,
     },
+    /// The policy crashed too often, and is not asked any more until it is loaded again.
+    PolicyQuarantined {
+        /// Its name.
+        policy: String,
+        /// How it crashed at last.
+        why: String,
+    },
     /// The state is on disk; answers [`crate::effect::Effect::Persist`].
     Persisted {
         /// Which write.

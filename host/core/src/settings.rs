@@ -29,8 +29,9 @@ pub struct Settings {
     pub arbiters: Vec<String>,
     /// What makes an arbiter managed.
     pub managed_rule: ManagedRule,
-    /// Deadline of one look at an arbiter.
-    pub look_timeout: Duration,
+    /// How long one round of looks at all arbiters takes at most: the deadline of a look, and a multiple of it where
+    /// there are more arbiters than are asked at once.
+    pub look_round: Duration,
     /// How two active sites are excluded.
     pub exclusion: Exclusion,
     /// Steps that make this site serve.

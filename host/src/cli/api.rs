@@ -78,7 +78,7 @@ fn unknown(name: &str) -> ExitCode {
     let nearest = dr_watchdog_sdk::nearest::nearest(name, sections::NAMES);
     let hint = nearest.map(|nearest| format!("; did you mean \"{nearest}\"?")).unwrap_or_default();
     let known = sections::NAMES.join(", ");
-    output::failed(&format!("there is no section \"{name}\"{hint} The sections are {known}"));
+    output::failed(&format!("there is no section \"{name}\"{hint} (the sections are {known})"));
     exit::code(exit::USAGE)
 }
 

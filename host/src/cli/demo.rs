@@ -47,7 +47,10 @@ pub fn run(_globals: &Globals, args: Args) -> ExitCode {
     exit::code(match launch::run(&wish) {
         End::Good => exit::OK,
         End::Bad => exit::FAILED,
-        End::Unusable => exit::USAGE,
+        End::Unusable(why) => {
+            output::failed(&format!("demo: {why}"));
+            exit::USAGE
+        }
         End::Forbidden => exit::FORBIDDEN,
     })
 }

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Globals, exit, output};
+use super::{Globals, exit, output, story};
 use crate::daemon::history;
 
 /// Records that are shown unless more are asked for.
@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     id: Option<u64>,
     /// Show only this kind.
-    #[arg(long, value_parser = ["decision", "transition", "notice"])]
+    #[arg(long, value_parser = ["decision", "transition", "step", "notice", "observation"])]
     kind: Option<String>,
     /// Print one line of JSON per record.
     #[arg(long)]
@@ -41,13 +41,16 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
         args.id.is_none_or(|id| history::id_of(record) == id)
             && args.kind.as_deref().is_none_or(|kind| record["kind"] == kind)
     };
-    let wanted: Vec<Value> = all.into_iter().filter(is_wanted).collect();
+    let mut wanted: Vec<Value> = all.into_iter().filter(is_wanted).collect();
     if let (Some(id), true) = (args.id, wanted.is_empty()) {
         output::failed(&format!("the history {} has no record {id}", path.display()));
         return exit::code(exit::USAGE);
     }
     let first = if args.last == 0 { 0 } else { wanted.len().saturating_sub(args.last) };
-    for record in &wanted[first..] {
+    for record in &mut wanted[first..] {
+        if let Some(arbiters) = record.pointer_mut("/evidence/arbiters") {
+            super::arbiters::evidence_with_nulls(arbiters);
+        }
         match (args.json, args.id) {
             (true, _) => output::json(record),
             (false, Some(_)) => output::line(&format!("{record:#}")),
@@ -60,28 +63,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     exit::code(exit::OK)
 }
 
-fn text<'a>(record: &'a Value, pointer: &str) -> &'a str {
-    record.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
 fn short(record: &Value) -> String {
-    let (id, time) = (history::id_of(record), text(record, "/time"));
-    let what = match text(record, "/kind") {
-        "decision" => {
-            let engine = record.pointer("/policy/engine").cloned().unwrap_or(json!("?"));
-            format!(
-                "{} ({}): {} {} → {}",
-                text(record, "/situation"),
-                engine.as_str().unwrap_or("?"),
-                text(record, "/verdict/action"),
-                text(record, "/verdict/description"),
-                text(record, "/outcome")
-            )
-        }
-        "transition" => {
-            format!("{} → {}: {}", text(record, "/from"), text(record, "/to"), text(record, "/text"))
-        }
-        _ => format!("{}: {}", text(record, "/trigger"), text(record, "/text")),
-    };
-    format!("{id:>5}  {time}  {what}")
+    let time = record["time"].as_str().unwrap_or_default();
+    format!("{:>5}  {time}  {}", history::id_of(record), story::what(record))
 }

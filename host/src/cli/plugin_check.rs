@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::plugin_findings as findings;
 use super::plugin_findings::{Finding, Usage, finding};
 use super::policy_probes::Probes;
-use super::policy_question::{Asking, read};
+use super::policy_question::{Asking, Stale, read};
 use super::{exit, output, plugin};
 use crate::policy::protocol::Trial;
 use crate::policy::runner::State;
@@ -223,7 +223,7 @@ fn asking(case: &cases::Case, spec: &PolicySpec) -> Result<Asking, Finding> {
     let defect = |why: String| finding(why, "this is a defect of dr-watchdog");
     let probes: Probes =
         serde_json::from_value(case.probes()).map_err(|error| defect(format!("the probes: {error}")))?;
-    Asking::of_probes(json!(case.sections), probes, spec.deadline).map_err(defect)
+    Asking::of_probes(json!(case.sections), probes, &Stale::reference(), spec.deadline).map_err(defect)
 }
 
 async fn verdicts(runner: &mut Runner, spec: &PolicySpec, recommended: Duration) -> Result<String, Finding> {

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Globals, exit, output, policy_eval, policy_new, policy_test, policy_types};
+use super::{
+    Globals, exit, output, policy_eval, policy_new, policy_question, policy_reload, policy_test, policy_types,
+};
 use crate::policy::{Engine, Failure, Permissions, PolicySpec, Runner, engine_of, find_default_plugin};
 
 /// Longest evaluation where nothing else is said: the default of `policy.deadline`.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Most memory of a guest: the default of `policy.memory`.
-const MEMORY_BYTES: u64 = 64 << 20;
+const MEMORY_BYTES: u64 = 128 << 20;
 /// The word for the policy that decides where nobody wrote one.
 const DEFAULT: &str = "default";
 
@@ -28,6 +30,8 @@ pub enum Args {
     Eval(policy_eval::Args),
     /// Ask a policy every question of its cases file, and compare the answers.
     Test(policy_test::Args),
+    /// Have the running watchdog load its policy again.
+    Reload(policy_reload::Args),
     /// Write the types that editors complete and check Lua policies with.
     Types(policy_types::Args),
 }
@@ -38,6 +42,9 @@ pub struct CheckArgs {
     /// A .lua file, a .so plugin, an executable script, or the word "default".
     #[arg(value_name = "FILE")]
     policy: PathBuf,
+    /// What `[policy.config]` would hold, as a JSON file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -47,6 +54,7 @@ pub struct CheckArgs {
 pub fn run(globals: &Globals, args: Args) -> ExitCode {
     with_runtime("policy", async || match args {
         Args::New(args) => policy_new::new(&args),
+        Args::Reload(args) => policy_reload::reload(globals, &args),
         Args::Types(args) => policy_types::write(&args),
         Args::Check(args) => check(&args).await,
         Args::Eval(args) => policy_eval::eval(globals, &args).await,
@@ -103,19 +111,29 @@ async fn check(args: &CheckArgs) -> u8 {
     let folder = match tempfile::tempdir() {
         Ok(folder) => folder,
         Err(error) => {
-            eprintln!("dr-watchdog policy check: no temporary folder could be made: {error}");
+            output::failed(&format!("policy check: no temporary folder could be made: {error}"));
+            return exit::USAGE;
+        }
+    };
+    let config = match args.config.as_deref().map(policy_question::read).transpose() {
+        Ok(config) => config,
+        Err(message) => {
+            eprintln!("dr-watchdog policy check: {message}");
             return exit::USAGE;
         }
     };
     let loaded = match spec(&args.policy, folder.path()) {
-        Ok(spec) => {
+        Ok(mut spec) => {
+            if let Some(config) = config {
+                spec.config = config;
+            }
             let engine = spec.engine;
             Runner::load(spec).await.map(|runner| (engine, runner))
         }
         Err(failure) => Err(failure),
     };
     if args.json {
-        println!("{}", checked(&args.policy, &loaded));
+        output::json(&checked(&args.policy, &loaded));
     } else {
         print(&args.policy, &loaded);
     }
@@ -130,11 +148,14 @@ fn checked(policy: &Path, loaded: &Result<(Engine, Runner), Failure>) -> Value {
             "policy": runner.name(),
             "describe": runner.describe(),
             "warnings": runner.warnings(),
+            "error": null,
         }),
         Err(failure) => json!({
             "ok": false,
             "engine": engine_of(policy),
             "policy": policy,
+            "describe": null,
+            "warnings": [],
             "error": failure,
         }),
     }
@@ -148,26 +169,29 @@ fn print(policy: &Path, loaded: &Result<(Engine, Runner), Failure>) {
                 Engine::Native => "a compiled plugin; it loads",
                 Engine::Script => "a script; it may be executed (try it with `policy eval`)",
             };
-            println!("{}: {what}", runner.name());
+            output::line(&format!("{}: {what}", runner.name()));
             if let Value::Object(describe) = runner.describe() {
                 for (key, value) in
                     describe.iter().filter(|(_, value)| value.is_string() || value.is_number())
                 {
-                    println!("  {key}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                    output::line(&format!(
+                        "  {key}: {}",
+                        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+                    ));
                 }
             }
             for warning in runner.warnings() {
-                println!("warning: {warning}");
+                output::line(&format!("warning: {warning}"));
             }
             if !runner.warnings().is_empty() {
-                println!("a daemon refuses this policy until the warnings are gone");
+                output::line("a daemon refuses this policy until the warnings are gone");
             }
         }
         Err(failure) => {
-            println!("{}: cannot be used ({})", policy.display(), failure.kind.word());
-            println!("{}", failure.message);
+            output::line(&format!("{}: cannot be used ({})", policy.display(), failure.kind.word()));
+            output::line(&failure.message);
             if let Some(hint) = &failure.hint {
-                println!("hint: {hint}");
+                output::line(&format!("hint: {hint}"));
             }
         }
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::json_diff::{Difference, unmet};
 use super::policy_probes::Probes;
+use super::strict;
 use crate::policy::{FailureKind, Outcome};
 
 /// Cases of one file.
@@ -81,7 +82,8 @@ pub(super) struct Case {
 /// # Errors
 /// The first thing in it that is wrong.
 pub(super) fn parse(text: &str) -> Result<Vec<Case>, String> {
-    let raw: RawFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let value = strict::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+    let raw = RawFile::deserialize(value).map_err(|error| error.to_string())?;
     if raw.cases.is_empty() || raw.cases.len() > CASES_MAX {
         return Err(format!("cases: found {}, expected 1 to {CASES_MAX}", raw.cases.len()));
     }
@@ -204,7 +206,10 @@ mod tests {
             (r#"{"case": []}"#, "unknown field"),
             (r#"{"cases": [{"name": "x"}]}"#, "case \"x\": it expects nothing"),
             (r#"{"cases": [{"name": "x", "expect": {"acton": "nothing"}}]}"#, "did you mean \"action\""),
-            (r#"{"cases": [{"name": "x", "expect": {}, "probes": {"pings": {}}}]}"#, "probes: unknown field"),
+            (
+                r#"{"cases": [{"name": "x", "expect": {}, "probes": {"pings": {}}}]}"#,
+                "probes: unknown key \"pings\"; did you mean \"ping\"?",
+            ),
             (r#"{"cases": [{"name": "x", "error": "explosion"}]}"#, "explosion"),
         ] {
             let why = parse(text).unwrap_err();

@@ -1,19 +1,18 @@
-//! `policy eval`: asks a policy one question, with everything it sees from files.
+//! `policy eval`: asks a policy one question, with what it sees from files or from the arbiters of this site.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dr_watchdog_sdk::Role;
-use serde_json::{Value, json};
+use dr_watchdog_sdk::{Role, VerdictState};
+use serde_json::Value;
 
-use super::json_diff::{Difference, differences};
 use super::policy_probes::Probes;
-use super::policy_question::{Asking, Bench, read};
+use super::policy_question::{Asking, Bench, Stale, read, role_of};
 use super::policy_replay::{Recorded, Tape};
-use super::{Globals, exit};
-use crate::policy::runner::nothing;
-use crate::policy::{Engine, Failure, Outcome, Runner, engine_of};
+use super::policy_report::{Report, Then};
+use super::{Globals, exit, output, policy, policy_live};
+use crate::config::{self, Config};
+use crate::policy::{Failure, FailureKind, Outcome, Runner};
 
 /// Most evaluations of one command.
 const REPEAT_MAX: u32 = 1_000_000;
@@ -29,7 +28,8 @@ pub struct Args {
     /// The sections, as `api v1 config --list` prints them.
     #[arg(long, value_name = "FILE", required_unless_present = "at")]
     sections: Option<PathBuf>,
-    /// What the network answers; `{}` is a network where nothing does.
+    /// What the network answers; `{}` is a network where nothing does. Left out, the arbiters of this site's
+    /// configuration are looked at, as its watchdog would.
     #[arg(long, value_name = "FILE")]
     probes: Option<PathBuf>,
     /// Ask again what was asked at this decision of the history, with the answers and the clock it had.
@@ -51,28 +51,40 @@ pub struct Args {
 
 /// Runs the command; its exit status.
 pub async fn eval(globals: &Globals, args: &Args) -> u8 {
-    let prepared = match prepare(globals, args) {
+    let prepared = match prepare(globals, args).await {
         Ok(prepared) => prepared,
-        Err(message) => {
-            eprintln!("dr-watchdog policy eval: {message}");
+        Err(unusable) => {
+            let message = format!("policy eval: {}", unusable.message);
+            output::failed(&message);
+            if args.json {
+                // Whoever reads the answer finds a legal verdict on every path.
+                let failure = Failure::new(FailureKind::Load, unusable.message);
+                let found = policy::spec(&args.policy, Path::new("/"));
+                let path = found.map_or_else(|_| args.policy.clone(), |spec| spec.path);
+                output::json(&Report::without_answer(&path, unusable.state, failure).json());
+            }
             return exit::USAGE;
         }
     };
     let mut report = match Runner::load(prepared.bench.spec.clone()).await {
         Ok(mut runner) => {
-            runner.cut_network();
+            if !prepared.is_live {
+                runner.cut_network();
+            }
             let (outcome, times) = ask(&mut runner, &prepared.asking, args.repeat).await;
             let mut warnings = runner.warnings().to_vec();
             warnings.extend(outcome.warnings.iter().cloned());
-            Report { outcome, warnings, times, then: None }
+            Report { outcome, warnings, times, then: None, stale: None }
         }
-        Err(failure) => Report::unloaded(&prepared, failure),
+        Err(failure) => Report::without_answer(&prepared.bench.spec.path, prepared.role().into(), failure),
     };
+    report.stale = prepared.stale;
+    report.warnings.extend(prepared.warnings);
     report.then = prepared.then.map(|(recorded, tape)| Then::new(&recorded, &tape, &report.outcome));
     if args.json {
-        println!("{}", report.json());
+        output::json(&report.json());
     } else {
-        print!("{}", report.text());
+        output::line(report.text().trim_end());
     }
     if report.outcome.failure.is_none() { exit::OK } else { exit::FAILED }
 }
@@ -82,6 +94,11 @@ struct Prepared {
     asking: Asking,
     /// The decision that is asked again.
     then: Option<(Recorded, Tape)>,
+    /// How sessions are counted; a decision of the past has counted them already.
+    stale: Option<Stale>,
+    warnings: Vec<String>,
+    /// Whether the policy's own probes send packets.
+    is_live: bool,
 }
 
 impl Prepared {
@@ -90,25 +107,82 @@ impl Prepared {
     }
 }
 
-fn prepare(globals: &Globals, args: &Args) -> Result<Prepared, String> {
+/// Why nothing was asked, and the state that the verdict of that speaks for.
+struct Unusable {
+    message: String,
+    state: VerdictState,
+}
+
+impl From<String> for Unusable {
+    fn from(message: String) -> Self {
+        Self { message, state: VerdictState::Standby }
+    }
+}
+
+async fn prepare(globals: &Globals, args: &Args) -> Result<Prepared, Unusable> {
     let mut bench = Bench::new(&args.policy)?;
     if let Some(file) = &args.config {
         bench.spec.config = read(file)?;
     }
     bench.spec.deadline = args.deadline.unwrap_or(bench.spec.deadline);
     if let Some(id) = args.at {
-        return replay(globals, args, bench, id);
+        return Ok(replay(globals, args, bench, id)?);
     }
-    let (Some(sections_file), Some(probes_file)) = (&args.sections, &args.probes) else {
-        return Err("--probes is needed: a file with what the network answers ({} is one where nothing does); a \
-                    running site is looked at with `arbiters ping` and `arbiters sessions`, whose --json output is such a file"
-            .to_owned());
+    let Some(file) = &args.sections else {
+        return Err("--sections is needed: what `api v1 config --list` prints".to_owned().into());
     };
-    let sections: Value = read(sections_file)?;
+    let sections: Value = read(file)?;
+    let state = role_of(&sections).map_or(VerdictState::Standby, Into::into);
+    let prepared = of_files(globals, args, bench, sections, file).await;
+    prepared.map_err(|message| Unusable { message, state })
+}
+
+async fn of_files(
+    globals: &Globals,
+    args: &Args,
+    mut bench: Bench,
+    sections: Value,
+    file: &Path,
+) -> Result<Prepared, String> {
+    let deadline = bench.spec.deadline;
+    let named = |why: String| format!("{}: {why}", file.display());
+    let Some(probes_file) = &args.probes else {
+        let config = config::load(&globals.paths()).map(|(config, _)| config).map_err(|errors| {
+            format!("without --probes the arbiters of this site's configuration are looked at; {errors}; give --probes FILE ({{}} is a network where nothing answers), or --root DIR")
+        })?;
+        if args.config.is_none() {
+            bench.spec.config = config.policy.config.clone();
+        }
+        let (asking, stale) = policy_live::asking(config, sections, deadline).await.map_err(named)?;
+        return Ok(Prepared {
+            bench,
+            asking,
+            then: None,
+            stale: Some(stale),
+            warnings: Vec::new(),
+            is_live: true,
+        });
+    };
     let probes: Probes = read(probes_file)?;
-    let asking = Asking::of_probes(sections, probes, bench.spec.deadline)
-        .map_err(|error| format!("{}: {error}", sections_file.display()))?;
-    Ok(Prepared { bench, asking, then: None })
+    let (stale, warnings) = stale(globals);
+    let asking = Asking::of_probes(sections, probes, &stale, deadline).map_err(named)?;
+    Ok(Prepared { bench, asking, then: None, stale: Some(stale), warnings, is_live: false })
+}
+
+/// F of the configuration at hand, else that of the reference timers.
+fn stale(globals: &Globals) -> (Stale, Vec<String>) {
+    let paths = globals.paths();
+    match config::load(&paths) {
+        Ok((config, _)) => (of_config(&config, &paths.config_file), Vec::new()),
+        Err(errors) if errors.unreadable && !paths.config_file.exists() => (Stale::reference(), Vec::new()),
+        Err(errors) => {
+            (Stale::reference(), vec![format!("exclusion.wait of the configuration is not used: {errors}")])
+        }
+    }
+}
+
+fn of_config(config: &Config, file: &Path) -> Stale {
+    Stale::of(config, format!("exclusion.wait of {}", file.display()))
 }
 
 fn replay(globals: &Globals, args: &Args, mut bench: Bench, id: u64) -> Result<Prepared, String> {
@@ -121,7 +195,8 @@ fn replay(globals: &Globals, args: &Args, mut bench: Bench, id: u64) -> Result<P
         bench.remember(state)?;
     }
     let (asking, tape) = recorded.asking(bench.spec.deadline)?;
-    Ok(Prepared { bench, asking, then: Some((recorded, tape)) })
+    let then = Some((recorded, tape));
+    Ok(Prepared { bench, asking, then, stale: None, warnings: Vec::new(), is_live: false })
 }
 
 async fn ask(runner: &mut Runner, asking: &Asking, repeat: Option<u32>) -> (Outcome, Option<Vec<u64>>) {
@@ -134,180 +209,6 @@ async fn ask(runner: &mut Runner, asking: &Asking, repeat: Option<u32>) -> (Outc
             return (outcome, repeat.map(|_| times));
         }
     }
-}
-
-/// What a past decision was, beside what this policy makes of it.
-struct Then {
-    id: u64,
-    time: String,
-    policy: String,
-    verdict: Value,
-    differences: Vec<Difference>,
-    /// What this policy asked and nobody asked then.
-    unknown: Vec<String>,
-}
-
-impl Then {
-    fn new(recorded: &Recorded, tape: &Tape, outcome: &Outcome) -> Self {
-        Self {
-            id: recorded.id,
-            time: recorded.time.clone(),
-            policy: recorded.policy.clone(),
-            verdict: recorded.verdict.clone(),
-            differences: differences(&recorded.verdict, &json!(outcome.verdict)),
-            unknown: tape.unknown(),
-        }
-    }
-
-    fn json(&self) -> Value {
-        let differences = self.differences.iter();
-        json!({
-            "id": self.id,
-            "time": self.time,
-            "policy": self.policy,
-            "verdict": self.verdict,
-            "differences": differences
-                .map(|found| json!({"path": found.path, "then": found.first, "now": found.second}))
-                .collect::<Vec<_>>(),
-            "notAskedThen": self.unknown,
-        })
-    }
-
-    fn text(&self) -> String {
-        let (id, time, policy) = (self.id, &self.time, &self.policy);
-        let mut text = format!("then:     decision {id} of {time} by {policy}\n");
-        if self.differences.is_empty() {
-            text.push_str("compared: the same verdict\n");
-        }
-        for found in &self.differences {
-            let place = if found.path.is_empty() { "verdict" } else { &found.path };
-            let _ = writeln!(text, "differs:  {place}: then {}, now {}", found.first, found.second);
-        }
-        for call in &self.unknown {
-            let _ = writeln!(
-                text,
-                "warning:  {call}: not asked at that decision, so it is answered by a silence"
-            );
-        }
-        text
-    }
-}
-
-struct Report {
-    outcome: Outcome,
-    warnings: Vec<String>,
-    /// Microseconds of each evaluation, where it was repeated.
-    times: Option<Vec<u64>>,
-    then: Option<Then>,
-}
-
-impl Report {
-    fn unloaded(prepared: &Prepared, failure: Failure) -> Self {
-        let path = &prepared.bench.spec.path;
-        let outcome = Outcome {
-            engine: engine_of(path),
-            policy: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            verdict: nothing(prepared.role().into(), &failure),
-            failure: Some(failure),
-            elapsed: Duration::ZERO,
-            calls: Vec::new(),
-            warnings: Vec::new(),
-        };
-        Self { outcome, warnings: Vec::new(), times: None, then: None }
-    }
-
-    fn repeat(&self) -> Option<Value> {
-        let mut times = self.times.clone()?;
-        times.sort_unstable();
-        let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
-        Some(json!({ "n": times.len(), "medianUs": at(50), "p99Us": at(99) }))
-    }
-
-    fn json(&self) -> Value {
-        let outcome = &self.outcome;
-        let mut report = json!({
-            "ok": outcome.failure.is_none(),
-            "engine": outcome.engine,
-            "policy": outcome.policy,
-            "verdict": outcome.verdict,
-        });
-        if let Some(failure) = &outcome.failure {
-            report["error"] = json!(failure);
-        }
-        report["elapsedUs"] = json!(u64::try_from(outcome.elapsed.as_micros()).unwrap_or(u64::MAX));
-        if let Some(repeat) = self.repeat() {
-            report["repeat"] = repeat;
-        }
-        if !self.warnings.is_empty() {
-            report["warnings"] = json!(self.warnings);
-        }
-        if let Some(then) = &self.then {
-            report["at"] = then.json();
-        }
-        report
-    }
-
-    fn text(&self) -> String {
-        let outcome = &self.outcome;
-        let verdict = &outcome.verdict;
-        let mut text = String::new();
-        let engine = match outcome.engine {
-            Engine::Lua => "Lua",
-            Engine::Native => "compiled plugin",
-            Engine::Script => "script",
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{} ({engine})", outcome.policy);
-        if let Some(failure) = &outcome.failure {
-            let _ = writeln!(text, "failed:   {} - {}", failure.kind.word(), indented(&failure.message));
-            if let Some(hint) = &failure.hint {
-                let _ = writeln!(text, "hint:     {hint}");
-            }
-        }
-        let until = match verdict.payload.wait_time.as_str() {
-            "" => String::new(),
-            until => format!(" until {until}"),
-        };
-        let _ = writeln!(text, "verdict:  {}{until} (as {})", verdict.action.word(), verdict.state.word());
-        if !verdict.description.is_empty() && outcome.failure.is_none() {
-            let _ = writeln!(text, "why:      {}", verdict.description);
-        }
-        if let Some(flip) = verdict.payload.details.as_ref().and_then(|details| details.get("flip")) {
-            let flip = flip.as_str().map_or_else(|| flip.to_string(), str::to_owned);
-            let _ = writeln!(text, "flip:     {flip}");
-        }
-        let _ = writeln!(text, "time:     {} µs", outcome.elapsed.as_micros());
-        if let Some(repeat) = self.repeat() {
-            let (n, median, p99) = (&repeat["n"], &repeat["medianUs"], &repeat["p99Us"]);
-            let _ = writeln!(text, "repeated: {n} times, median {median} µs, 99 % within {p99} µs");
-        }
-        for call in &outcome.calls {
-            let answer = call.error.clone().unwrap_or_else(|| call.answer.to_string());
-            let _ = writeln!(text, "call:     {} {} -> {}", call.method, call.request, shortened(&answer));
-        }
-        for warning in &self.warnings {
-            let _ = writeln!(text, "warning:  {warning}");
-        }
-        if let Some(then) = &self.then {
-            text.push_str(&then.text());
-        }
-        text
-    }
-}
-
-/// Characters of an answer that the report for people shows.
-const ANSWER_CHARS_MAX: usize = 120;
-
-fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(ANSWER_CHARS_MAX).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
-}
-
-fn indented(text: &str) -> String {
-    text.replace('\n', "\n          ")
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dr_watchdog_sdk::evidence::{ArbiterEvidence, PingAnswer, SshAnswer, SshOutcome, TcpAnswer};
+use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::{Situation, Utc};
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::policy::answers::{Boxed, Network};
 
-/// What the network of one evaluation answers. `total`, `time` and the like, which `arbiters ping --json` prints
-/// beside `arbiters`, are read over: its output is a valid probes file.
+/// What the network of one evaluation answers.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(try_from = "Value")]
 pub struct Probes {
     /// The instant the question is asked for; the clock's if absent.
     pub now: Option<Utc>,
@@ -26,18 +27,112 @@ pub struct Probes {
     ping: BTreeMap<String, Ping>,
     tcp: BTreeMap<String, Tcp>,
     ssh: BTreeMap<String, BTreeMap<String, SshAnswer>>,
-    #[serde(rename = "time")]
-    _time: Option<Value>,
-    #[serde(rename = "role")]
-    _role: Option<Value>,
-    #[serde(rename = "total")]
-    _total: Option<Value>,
-    #[serde(rename = "reachable")]
-    _reachable: Option<Value>,
-    #[serde(rename = "managed")]
-    _managed: Option<Value>,
-    #[serde(rename = "warning")]
-    _warning: Option<Value>,
+}
+
+/// Keys of a probes file.
+const KEYS: [&str; 7] = ["now", "situation", "waitTime", "arbiters", "ping", "tcp", "ssh"];
+/// Keys that `arbiters ping|sessions --json` prints beside `arbiters`: read over, so that its output is a probes file.
+const READ_OVER: [&str; 6] = ["time", "role", "total", "reachable", "managed", "warning"];
+/// Keys of one arbiter.
+const ARBITER: [&str; 9] =
+    ["ping", "rttMs", "lastGood", "why", "ssh", "sshError", "sessions", "managed", "absentSince"];
+const SESSION: [&str; 2] = ["from", "ageMs"];
+const PING: [&str; 3] = ["ping", "rttMs", "why"];
+const TCP: [&str; 3] = ["open", "elapsedMs", "why"];
+const SSH: [&str; 5] = ["exit", "stdout", "stderr", "error", "message"];
+
+impl TryFrom<Value> for Probes {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let known: Vec<&str> = KEYS.iter().chain(&READ_OVER).copied().collect();
+        let mut top = object(value, "", &known)?;
+        let mut part = |key: &str| top.remove(key).unwrap_or_default();
+        Ok(Self {
+            now: optional(part("now"), "now")?,
+            situation: optional(part("situation"), "situation")?,
+            wait_time: optional(part("waitTime"), "waitTime")?,
+            arbiters: each(part("arbiters"), "arbiters", arbiter)?,
+            ping: each(part("ping"), "ping", |value, path| answer(value, path, &PING))?,
+            tcp: each(part("tcp"), "tcp", |value, path| answer(value, path, &TCP))?,
+            ssh: each(part("ssh"), "ssh", |commands, path| {
+                each(commands, path, |value, path| read(Value::Object(object(value, path, &SSH)?), path))
+            })?,
+        })
+    }
+}
+
+/// The object that must stand there, with no key but the known ones.
+fn object(value: Value, path: &str, known: &[&str]) -> Result<Map<String, Value>, String> {
+    let map = any_object(value, path)?;
+    let Some(key) = map.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(map) };
+    let hint = match nearest(key, known.iter().copied()) {
+        Some(near) => format!("; did you mean \"{near}\"?"),
+        None => format!("; the keys are {}", known.join(", ")),
+    };
+    Err(format!("{}unknown key \"{key}\"{hint}", at(path)))
+}
+
+fn any_object(value: Value, path: &str) -> Result<Map<String, Value>, String> {
+    match value {
+        Value::Object(map) => Ok(map),
+        other => Err(format!("{}expected an object, found {}", at(path), kind(&other))),
+    }
+}
+
+/// An object whose keys are names of the file's own; absent and null are empty.
+fn each<T>(
+    value: Value,
+    path: &str,
+    read: impl Fn(Value, &str) -> Result<T, String>,
+) -> Result<BTreeMap<String, T>, String> {
+    if value.is_null() {
+        return Ok(BTreeMap::new());
+    }
+    let named = any_object(value, path)?.into_iter();
+    named.map(|(name, value)| read(value, &format!("{path}.{name}")).map(|read| (name, read))).collect()
+}
+
+fn arbiter(value: Value, path: &str) -> Result<ArbiterEvidence, String> {
+    let mut map = object(value, path, &ARBITER)?;
+    if let Some(Value::Array(sessions)) = map.get_mut("sessions") {
+        for (position, session) in sessions.iter_mut().enumerate() {
+            let whole = object(session.take(), &format!("{path}.sessions[{position}]"), &SESSION)?;
+            *session = Value::Object(whole);
+        }
+    }
+    read(Value::Object(map), path)
+}
+
+/// `true`, `false`, or the whole answer.
+fn answer<T: DeserializeOwned>(value: Value, path: &str, known: &[&str]) -> Result<T, String> {
+    match value {
+        Value::Bool(_) => read(value, path),
+        other => read(Value::Object(object(other, path, known)?), path),
+    }
+}
+
+fn optional<T: DeserializeOwned>(value: Value, path: &str) -> Result<Option<T>, String> {
+    read(value, path)
+}
+
+fn read<T: DeserializeOwned>(value: Value, path: &str) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|error| format!("{}{error}", at(path)))
+}
+
+fn at(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("{path}: ") }
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -127,5 +222,46 @@ mod tests {
             "a misspelt key is an error"
         );
         assert!(serde_json::from_value::<Probes>(json!({})).is_ok());
+    }
+
+    #[test]
+    fn what_is_malformed_is_named_by_its_place() {
+        for (wrong, says) in [
+            (json!([]), "expected an object, found a list"),
+            (json!({"arbiters": []}), "arbiters: expected an object, found a list"),
+            (json!({"arbiters": {"r1": [true]}}), "arbiters.r1: expected an object, found a list"),
+            (json!({"arbiters": {"r1": null}}), "arbiters.r1: expected an object, found null"),
+            (
+                json!({"arbiters": {"r1": {"pong": true}}}),
+                "arbiters.r1: unknown key \"pong\"; did you mean \"ping\"?",
+            ),
+            (json!({"arbiters": {"r1": {"ping": 1}}}), "arbiters.r1: invalid type"),
+            (
+                json!({"arbiters": {"r1": {"sessions": [["a"]]}}}),
+                "arbiters.r1.sessions[0]: expected an object",
+            ),
+            (
+                json!({"arbiters": {"r1": {"sessions": [{"form": "a"}]}}}),
+                "sessions[0]: unknown key \"form\"; did you mean \"from\"?",
+            ),
+            (json!({"ping": {"h": []}}), "ping.h: expected an object"),
+            (json!({"ssh": {"r1": {"c": {"exit": "x"}}}}), "ssh.r1.c: "),
+            (json!({"situation": "lost"}), "situation: "),
+            (json!({"zebra": 1}), "unknown key \"zebra\"; the keys are now, "),
+        ] {
+            let why = serde_json::from_value::<Probes>(wrong.clone()).unwrap_err().to_string();
+            assert!(why.contains(says), "{wrong}: {why}");
+        }
+    }
+
+    #[test]
+    fn null_is_absent_everywhere() {
+        let seen: Map<String, Value> = ARBITER.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
+        let nulls = json!({"now": null, "situation": null, "waitTime": null, "ping": null, "tcp": null, "ssh": null,
+            "arbiters": {"r1": seen, "r2": {"sessions": [{"from": "192.0.2.1", "ageMs": null}]}}});
+        let probes: Probes = serde_json::from_value(nulls).unwrap();
+        assert_eq!(probes.arbiters["r1"], ArbiterEvidence::default());
+        let none: Probes = serde_json::from_value(json!({"arbiters": null})).unwrap();
+        assert!(none.arbiters.is_empty());
     }
 }

@@ -1,23 +1,58 @@
 //! One question to a policy, made of files instead of a running site.
 
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dr_watchdog_core::evidence::{Evidence, ManagedRule};
-use dr_watchdog_sdk::sections::{Sections, Situation};
+use dr_watchdog_sdk::evidence::ArbiterEvidence;
+use dr_watchdog_sdk::sections::{Core, Role, Sections, Situation};
 use dr_watchdog_sdk::threshold::Threshold;
 use dr_watchdog_sdk::{Context, Utc};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::policy_probes::Probes;
-use crate::config;
+use super::strict;
+use crate::config::{self, Config};
 use crate::policy::{Answers, Network, Outcome, PolicySpec, Question, Runner};
 
 /// Age from which a session is stale: F of the reference timers (a real site takes its own from `[exclusion]`).
 const STALE_MS: u64 = 80_000;
+
+/// How the sessions at the arbiters are counted.
+#[derive(Debug, Clone)]
+pub(super) struct Stale {
+    /// F: the age from which a session is stale.
+    pub(super) ms: u64,
+    /// Where that is from, for people.
+    pub(super) from: String,
+    /// VIP of the other site and addresses that it holds its sessions from, where a configuration names them.
+    holds: Option<(String, Vec<String>)>,
+}
+
+impl Stale {
+    /// Where no configuration is at hand.
+    pub(super) fn reference() -> Self {
+        Self { ms: STALE_MS, from: "the reference timers".to_owned(), holds: None }
+    }
+
+    /// As this site counts them.
+    pub(super) fn of(config: &Config, from: String) -> Self {
+        let holds = (config.core.peer_vip.clone(), config.exclusion.peer_hold_addresses.clone());
+        Self { ms: millis(config.exclusion.wait), from, holds: Some(holds) }
+    }
+
+    fn rule(&self, core: Option<&Core>) -> ManagedRule {
+        // The addresses belong to one site's view; sections of the other site have none of ours.
+        let holds = self.holds.as_ref().filter(|(vip, _)| core.is_some_and(|core| core.peer_vip == *vip));
+        ManagedRule::new(holds.map_or(&[], |(_, holds)| holds.as_slice()), core, self.ms)
+    }
+}
 /// Longest input file.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
@@ -35,25 +70,42 @@ impl Asking {
     ///
     /// # Errors
     /// When the sections are none.
-    pub(super) fn of_probes(mut sections: Value, probes: Probes, deadline: Duration) -> Result<Self, String> {
-        let typed = typed(&sections)?;
-        let role = typed.role.ok_or("role is missing; it is active or standby")?;
-        let now = probes.now.unwrap_or_else(wall_clock);
-        let situation = probes.situation.unwrap_or(Situation::PeerLost);
-        write_service(&mut sections, now, situation, probes.wait_time)?;
-        let detection = typed.watchdog.unwrap_or_default().failure_detection;
-        let rule = ManagedRule::new(&[], typed.core.as_ref(), STALE_MS);
-        let evidence = Evidence { time: now, arbiters: probes.arbiters.clone() }
-            .completed(&detection.arbiter_names(), &rule);
-        let context = Context {
-            role,
-            situation,
+    pub(super) fn of_probes(
+        sections: Value,
+        probes: Probes,
+        stale: &Stale,
+        deadline: Duration,
+    ) -> Result<Self, String> {
+        let seen = Seen {
+            now: probes.now.unwrap_or_else(wall_clock),
+            situation: probes.situation.unwrap_or(Situation::PeerLost),
             wait_time: probes.wait_time,
-            previous: None,
-            deadline_ms: millis(deadline),
-            now,
+            arbiters: probes.arbiters.clone(),
         };
-        Ok(Self::new(context, sections, evidence, detection.threshold.warning, Box::new(probes)))
+        Self::of_seen(sections, seen, stale, deadline, Box::new(probes))
+    }
+
+    /// What sections ask of this evidence, with this network behind the host calls.
+    ///
+    /// # Errors
+    /// When the sections are none.
+    pub(super) fn of_seen(
+        mut sections: Value,
+        seen: Seen,
+        stale: &Stale,
+        deadline: Duration,
+        network: Box<dyn Network>,
+    ) -> Result<Self, String> {
+        let typed = typed(&mut sections)?;
+        let role = typed.role.ok_or("role is missing; it is active or standby")?;
+        let Seen { now, situation, wait_time, arbiters } = seen;
+        write_service(&mut sections, now, situation, wait_time)?;
+        let detection = typed.watchdog.unwrap_or_default().failure_detection;
+        let rule = stale.rule(typed.core.as_ref());
+        let evidence = Evidence { time: now, arbiters }.completed(&detection.arbiter_names(), &rule);
+        let context =
+            Context { role, situation, wait_time, previous: None, deadline_ms: millis(deadline), now };
+        Ok(Self::new(context, sections, evidence, detection.threshold.warning, network))
     }
 
     /// What was asked once, as it was asked.
@@ -62,11 +114,11 @@ impl Asking {
     /// When the sections are none.
     pub(super) fn of_record(
         context: Context,
-        sections: Value,
+        mut sections: Value,
         evidence: Evidence,
         network: Box<dyn Network>,
     ) -> Result<Self, String> {
-        let warning = typed(&sections)?.watchdog.unwrap_or_default().failure_detection.threshold.warning;
+        let warning = typed(&mut sections)?.watchdog.unwrap_or_default().failure_detection.threshold.warning;
         Ok(Self::new(context, sections, evidence, warning, network))
     }
 
@@ -99,6 +151,23 @@ impl Asking {
         };
         runner.evaluate(self.question.clone(), &answers).await
     }
+}
+
+/// What a question is about, beside the sections.
+pub(super) struct Seen {
+    /// The instant it is asked for.
+    pub(super) now: Utc,
+    /// Why the policy is asked.
+    pub(super) situation: Situation,
+    /// End of the wait that is open.
+    pub(super) wait_time: Option<Utc>,
+    /// What was seen at the arbiters, by name.
+    pub(super) arbiters: BTreeMap<String, ArbiterEvidence>,
+}
+
+/// The role that sections name, whatever else is wrong with them.
+pub(super) fn role_of(sections: &Value) -> Option<Role> {
+    Role::deserialize(sections.get("role")?).ok()
 }
 
 /// A policy that is about to be loaded, with a folder of its own for sockets and state.
@@ -142,8 +211,20 @@ impl Bench {
     }
 }
 
-fn typed(sections: &Value) -> Result<Sections, String> {
-    serde_json::from_value(sections.clone()).map_err(|error| format!("these are no sections: {error}"))
+/// The sections as the host reads them. A section that is null is absent, for every engine.
+fn typed(sections: &mut Value) -> Result<Sections, String> {
+    let Some(named) = sections.as_object_mut() else {
+        return Err(
+            "these are no sections: expected an object, as `api v1 config --list` prints it".to_owned()
+        );
+    };
+    named.retain(|_, section| !section.is_null());
+    let read: Sections = serde_json::from_value(sections.clone())
+        .map_err(|error| format!("these are no sections: {error}"))?;
+    match strict::list_for_object(sections, &json!(read)) {
+        Some(path) => Err(format!("these are no sections: {path}: expected an object, found a list")),
+        None => Ok(read),
+    }
 }
 
 /// A span in whole milliseconds.
@@ -164,6 +245,11 @@ fn write_service(
             .as_object_mut()
             .ok_or_else(|| format!("the sections: what should hold \"{key}\" is no object"))?
             .entry(key)
+            .and_modify(|there| {
+                if there.is_null() {
+                    *there = Value::Object(Map::new());
+                }
+            })
             .or_insert_with(|| Value::Object(Map::new()));
     }
     let service = at.as_object_mut().ok_or("the sections: states.heartbeat.service is no object")?;
@@ -179,12 +265,16 @@ fn write_service(
 /// When it cannot be read, is too long, or holds something else.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
     let shown = path.display();
-    let length = path.metadata().map_err(|error| format!("{shown} cannot be read: {error}"))?.len();
-    if length > FILE_BYTES_MAX {
-        return Err(format!("{shown} has {length} bytes, more than {FILE_BYTES_MAX}"));
+    let failed = |error: std::io::Error| format!("{shown} cannot be read: {error}");
+    let mut bytes = Vec::new();
+    // Counted while it is read: a pipe or a device has no length.
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("{shown} has more than {FILE_BYTES_MAX} bytes"));
     }
-    let bytes = std::fs::read(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("{shown}: {error}"))
+    let value = strict::parse(&bytes).map_err(|error| format!("{shown}: {error}"))?;
+    serde_json::from_value(value).map_err(|error| format!("{shown}: {error}"))
 }
 
 fn wall_clock() -> Utc {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::json_diff::Difference;
 use super::policy_cases::{Case, parse};
-use super::policy_question::{Asking, Bench};
+use super::policy_question::{Asking, Bench, Stale};
 use super::{exit, output};
 use crate::policy::runner::nothing;
 use crate::policy::{Failure, Outcome, Runner, engine_of};
@@ -111,8 +111,13 @@ async fn run(policy: &Path, case: &Case) -> Result<Tested, String> {
     let mut bench = Bench::new(policy)?;
     bench.spec.config = case.config.clone();
     bench.remember(&case.state)?;
-    let asking = Asking::of_probes(case.sections.clone(), case.probes.clone(), bench.spec.deadline)
-        .map_err(|why| format!("sections: {why}"))?;
+    let asking = Asking::of_probes(
+        case.sections.clone(),
+        case.probes.clone(),
+        &Stale::reference(),
+        bench.spec.deadline,
+    )
+    .map_err(|why| format!("sections: {why}"))?;
     let outcome = match Runner::load(bench.spec.clone()).await {
         Ok(mut runner) => {
             runner.cut_network();

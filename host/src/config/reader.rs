@@ -149,6 +149,10 @@ impl<'a> Reader<'a> {
         let node = self.get(key)?;
         let value = read(&node.value);
         if value.is_none() {
+            let expected = match values::number_in_quotes(&node.value) {
+                Some(number) => format!("{expected}; if {number} is meant, write it without quotes"),
+                None => expected.to_owned(),
+            };
             self.wrong(key, described(node), expected);
         }
         value

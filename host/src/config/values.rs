@@ -9,8 +9,9 @@ pub(super) const SPAN_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 /// Shortest span that is not zero: the resolution of the timers.
 const SPAN_MIN: Duration = Duration::from_millis(1);
 /// How a span may be written.
-pub(super) const SPAN_FORM: &str =
-    "a number of seconds, or text with a unit (\"500ms\", \"30s\", \"5m\", \"8h\")";
+pub(super) const SPAN_FORM: &str = "a number of seconds from 0.001 to 31622400 (a year), or text with a unit (\"500ms\", \"30s\", \"5m\", \"8h\")";
+/// The same, where none at all is right, too.
+pub(super) const SPAN_OR_ZERO_FORM: &str = "0, a number of seconds from 0.001 to 31622400 (a year), or text with a unit (\"500ms\", \"30s\", \"5m\", \"8h\")";
 /// How a size may be written.
 pub(super) const SIZE_FORM: &str = "a number of bytes, or text with a unit (\"512KiB\", \"64MiB\", \"1GiB\")";
 
@@ -82,6 +83,14 @@ pub(super) fn share(raw: &Raw) -> Option<f64> {
             // Divided as a decimal: 7 % is 0.07, whatever its double is.
             format!("{number}e-2").parse().ok()
         }
+        _ => None,
+    }
+}
+
+/// A number that stands in quotes; where numbers are read, that is the usual slip.
+pub(super) fn number_in_quotes(raw: &Raw) -> Option<&str> {
+    match raw {
+        Raw::Text(text) if text.trim().parse::<f64>().is_ok() => Some(text.trim()),
         _ => None,
     }
 }

@@ -49,6 +49,15 @@ impl Network for LiveNetwork {
     }
 }
 
+/// The network that a policy's host calls reach.
+pub fn live_network(
+    config: &Rc<Config>,
+    pinger: &Arc<Pinger>,
+    arbiters: &Rc<Arbiters>,
+) -> impl Network + use<> {
+    LiveNetwork::new(Rc::clone(config), Arc::clone(pinger), Rc::clone(arbiters))
+}
+
 /// Pings every host at once.
 pub async fn ping_all(
     pinger: &Pinger,

@@ -13,9 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::control::InFlight;
 use super::effects::World;
 use super::journal::Journal;
+use super::mailing;
+use super::peer_login;
 use super::policy_desk::Answered;
 use super::requests;
 use super::steps::StepEnd;
+use super::watched;
 use crate::frames::{Request, Response};
 
 /// Everything that can wake the loop.
@@ -29,6 +32,8 @@ pub(super) struct Inbox {
     pub steps: mpsc::UnboundedReceiver<StepEnd>,
     /// Requests over the control socket.
     pub requests: mpsc::Receiver<(Request, oneshot::Sender<Response>)>,
+    /// Log-ins at the other site that were tried.
+    pub logins: mpsc::UnboundedReceiver<Result<(), String>>,
     /// Answers to them that are not yet written.
     pub in_flight: InFlight,
 }
@@ -59,6 +64,7 @@ pub(super) async fn run(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     perform_all(&mut core, &mut world, &mut journal).await;
+    world.show(now(), &core);
     while !world.is_ending() {
         let event = tokio::select! {
             biased;
@@ -68,19 +74,27 @@ pub(super) async fn run(
             }
             _ = hangup.recv() => requests::reload(&mut world, &core),
             Some(event) = inbox.events.recv() => Some(event),
-            Some(end) = inbox.steps.recv() => {
-                Some(Event::StepEnded { plan: end.plan, step: end.step, result: end.result })
-            }
+            Some(end) = inbox.steps.recv() => Some(watched::step_ended(&mut world, now(), &core, end)),
             Some(answered) = inbox.answers.recv() => Some(world.answered(answered)),
             Some((request, reply)) = inbox.requests.recv() => {
                 requests::handle(&mut world, &core, now(), request, reply)
             }
+            Some(result) = inbox.logins.recv() => {
+                peer_login::ended(&mut world, now(), &core, result);
+                None
+            }
             () = until(core.poll_timeout()) => Some(Event::TimePassed),
         };
         if let Some(event) = event {
+            watched::look(&mut world, now(), &event);
             give(&mut core, &mut journal, event);
         }
         perform_all(&mut core, &mut world, &mut journal).await;
+        // A sweep of a thousand arbiters is a thousand events; the states are written down after the last of them.
+        if inbox.events.is_empty() {
+            mailing::settle(&mut world, now(), &core);
+            world.show(now(), &core);
+        }
     }
     drop(inbox.requests);
     inbox.in_flight.written().await;
@@ -103,7 +117,6 @@ async fn perform_all(core: &mut Watchdog, world: &mut World, journal: &mut Journ
         }
     }
     world.answer_switching();
-    world.show(now(), core);
 }
 
 async fn ended(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {

@@ -40,14 +40,14 @@ pub struct Wish {
 }
 
 /// How the demo ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// The failover went as promised, and nothing is left behind.
     Good,
     /// It did not.
     Bad,
-    /// There is no such policy.
-    Unusable,
+    /// There is no such policy, or no folder for it; why.
+    Unusable(String),
     /// The machine forbids namespaces.
     Forbidden,
 }
@@ -56,10 +56,7 @@ pub enum End {
 pub fn run(wish: &Wish) -> End {
     match prepared(wish) {
         Ok((folder, policy)) => in_folder(wish, folder, &policy),
-        Err(error) => {
-            say(&format!("demo: {error}"));
-            End::Unusable
-        }
+        Err(error) => End::Unusable(error.to_string()),
     }
 }
 

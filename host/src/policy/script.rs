@@ -75,6 +75,10 @@ impl Script {
         let server = Server::new(socket, started.group.pid(), recorder, &question.sections, secrets);
         let ran = started.run(&question.sections, &server, deadline).await;
         let status = started.group.end().await;
+        let strays = script_start::end_strays(self.folder.path());
+        if strays > 0 {
+            warnings.push(format!("{strays} processes had left the script's process group and were ended"));
+        }
         warnings.extend(server.take_warnings());
         if let Some(failure) = server.take_failure() {
             return Err(failure);

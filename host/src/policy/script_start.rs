@@ -14,12 +14,14 @@ use tokio::net::unix::pipe::Sender;
 use super::child::Group;
 use super::script::Output;
 use super::script_socket::SOCKET_VARIABLE;
-use super::{Failure, FailureKind, PolicySpec, locate};
+use super::{Failure, FailureKind, PolicySpec, locate, strays};
 
 /// The names under which a script finds this program.
 const LINKS: [&str; 2] = ["jmp-dr", "dr-watchdog"];
 /// Where a script finds everybody else's programs.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What `[policy.config]` holds, as one JSON object.
+const CONFIG_VARIABLE: &str = "DR_WATCHDOG_POLICY_CONFIG";
 /// File name of the socket.
 const SOCKET: &str = "s";
 /// Longest path of a Unix socket (`sun_path` without its final zero).
@@ -155,6 +157,11 @@ pub(super) fn start(
     })
 }
 
+/// Ends what the run left outside of its process group; how many processes those were.
+pub(super) fn end_strays(folder: &Path) -> usize {
+    strays::end(SOCKET_VARIABLE, folder.join(SOCKET).as_os_str())
+}
+
 fn spawn(command: &mut Command) -> io::Result<Started> {
     let (stdin, feed) = io::pipe()?;
     let (stdout, out) = io::pipe()?;
@@ -188,6 +195,7 @@ fn environment(spec: &PolicySpec, folder: &Path, user: Option<&User>) -> Vec<(Os
     if let Some(zone) = std::env::var_os("TZ") {
         environment.push(("TZ".into(), zone));
     }
+    environment.push((CONFIG_VARIABLE.into(), spec.config.to_string().into()));
     environment.extend(spec.script_env.iter().map(|(name, value)| (name.into(), value.into())));
     environment.push((SOCKET_VARIABLE.into(), folder.join(SOCKET).into_os_string()));
     environment

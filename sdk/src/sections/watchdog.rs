@@ -1,7 +1,7 @@
 //! `watchdog`: heartbeat, notification, failure detection (domain rows 117–133).
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Seconds;
 use crate::threshold::Threshold;
@@ -82,12 +82,13 @@ impl Default for FailureDetection {
 }
 
 /// Shares of arbiters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Thresholds {
     /// Below this share of managed (standby) or pinged (active) arbiters a role change is wanted.
     pub failover: Threshold,
-    /// Below this share of arbiters reached by SSH there is too little evidence.
+    /// Below this share of arbiters reached by SSH there is too little evidence. Left out: 0.5, or `failover` where
+    /// that is lower.
     pub adjust_managed: Threshold,
     /// Below this share of pinged arbiters the administrator is warned.
     pub warning: Threshold,
@@ -96,6 +97,34 @@ pub struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Self {
         Self { failover: Threshold::HALF, adjust_managed: Threshold::HALF, warning: Threshold::SEVEN_TENTHS }
+    }
+}
+
+impl Thresholds {
+    /// `adjustManaged` where it is left out: it is never above `failover`.
+    #[must_use]
+    pub fn adjust_managed_beside(failover: Threshold) -> Threshold {
+        failover.min(Threshold::HALF)
+    }
+}
+
+impl<'de> Deserialize<'de> for Thresholds {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        /// As it is written, where the default of one depends on another.
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase", expecting = "an object with failover, adjustManaged, warning")]
+        struct Written {
+            failover: Option<Threshold>,
+            adjust_managed: Option<Threshold>,
+            warning: Option<Threshold>,
+        }
+        let Written { failover, adjust_managed, warning } = Written::deserialize(from)?;
+        let failover = failover.unwrap_or(Threshold::HALF);
+        Ok(Self {
+            failover,
+            adjust_managed: adjust_managed.unwrap_or_else(|| Self::adjust_managed_beside(failover)),
+            warning: warning.unwrap_or(Threshold::SEVEN_TENTHS),
+        })
     }
 }
 

@@ -88,14 +88,16 @@ fn notification(table: &Reader<'_>) -> Notification {
             "a mail address such as \"admin@example.com\", or several with commas",
         );
     }
-    let interval = table.value("interval", values::SPAN_FORM, |raw| values::span(raw, true));
+    let interval = table.value("interval", values::SPAN_OR_ZERO_FORM, |raw| values::span(raw, true));
     Notification { email: email.to_owned(), interval: interval.map_or(manual.interval, seconds) }
 }
 
 /// Whether it has the shape of a mail address; whether it exists, only mail tells.
 pub(super) fn is_mail_address(text: &str) -> bool {
-    let is_blank = text.chars().any(|c| c.is_whitespace() || c.is_control());
-    !is_blank && text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+    // Other letters than ASCII's are written in punycode where they stand in a domain, and few servers take them before
+    // the @.
+    let is_plain = text.chars().all(|c| c.is_ascii_graphic());
+    is_plain && text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
 }
 
 fn thresholds(table: &Reader<'_>) -> Thresholds {
@@ -104,7 +106,8 @@ fn thresholds(table: &Reader<'_>) -> Thresholds {
     let thresholds = Thresholds {
         failover,
         // A lower failover, written alone, takes adjustManaged with it: half would be refused beside it.
-        adjust_managed: threshold(table, "adjustManaged").unwrap_or(manual.adjust_managed.min(failover)),
+        adjust_managed: threshold(table, "adjustManaged")
+            .unwrap_or_else(|| Thresholds::adjust_managed_beside(failover)),
         warning: threshold(table, "warning").unwrap_or(manual.warning),
     };
     if thresholds.adjust_managed > thresholds.failover {

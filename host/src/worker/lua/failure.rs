@@ -87,7 +87,7 @@ impl<'a> Explain<'a> {
         let own = match root {
             Error::SyntaxError { message, .. }
             | Error::RuntimeError(message)
-            | Error::MemoryError(message) => message.clone(),
+            | Error::MemoryError(message) => said(message),
             other => other.to_string(),
         };
         let whole = match chain.filter(|_| !own.contains("stack traceback:")) {
@@ -126,6 +126,25 @@ impl<'a> Explain<'a> {
             ["load", "loadfile", "dofile", "require", "collectgarbage", "os", "io", "debug", "package"];
         let named = removed.into_iter().find(|name| first.contains(&format!("(global '{name}')")))?;
         Some(format!("\"{named}\" is not part of a policy's sandbox; the host calls are in the table dr"))
+    }
+}
+
+/// The message of an error. One that is no text has only an address, which tells nobody anything.
+fn said(message: &str) -> String {
+    let kinds = ["table", "function", "thread", "userdata"];
+    let first = message.lines().next().unwrap_or_default();
+    let raised = kinds.into_iter().find(|kind| {
+        let address = first.strip_prefix(kind).and_then(|rest| rest.strip_prefix(": 0x"));
+        address.is_some_and(|address| address.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    });
+    match raised {
+        Some(kind) => {
+            let rest = &message[first.len()..];
+            format!(
+                "the policy raised a {kind} as its error; raise a text, as in error(\"no arbiters\"){rest}"
+            )
+        }
+        None => message.to_owned(),
     }
 }
 

@@ -97,6 +97,8 @@ impl LuaGuest {
         let lua = sandbox::open().map_err(|error| explain.failure(&error))?;
         lua.set_memory_limit(self.limits.memory_bytes).map_err(|error| explain.failure(&error))?;
         // The first line may name an interpreter, as in any script; the line numbers stay.
+        // So may the mark that some editors put before UTF-8.
+        let source = source.strip_prefix('\u{feff}').unwrap_or(source);
         let source = if source.starts_with('#') { format!("--{source}") } else { source.to_owned() };
         let chunk = lua.load(source).set_name(format!("@{}", self.name)).set_mode(ChunkMode::Text);
         let function = chunk.into_function().map_err(|error| explain.failure(&error))?;

@@ -36,7 +36,7 @@ fn compile(folder: &TempDir, defines: &[&str]) -> PathBuf {
 }
 
 fn load(path: &Path, config: &Value) -> Result<Box<dyn Guest>, Failure> {
-    super::load(PluginFile { path, descriptor: None }, None, config)
+    super::load(PluginFile { path, descriptor: None }, None, config, None)
 }
 
 fn refusal(path: &Path) -> Failure {
