@@ -1,7 +1,7 @@
 //! The rooms of the dr-watchdog host.
 //!
-//! Arrows: `cli → daemon → rooms → core`. Rooms do not import each other, but for the three floors that all of them
-//! stand on: `frames`, `paths` and `probe`. Only `daemon/effects.rs` knows every room.
+//! Arrows: `cli → daemon → rooms → core`. Rooms do not import each other, but for the floors that all of them
+//! stand on: `durable_file`, `frames`, `paths` and `probe`. Only `daemon/effects.rs` knows every room.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -11,7 +11,9 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod durable_file;
 pub mod frames;
+pub mod notify;
 pub mod paths;
 pub mod peer;
 pub mod policy;

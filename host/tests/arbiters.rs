@@ -39,6 +39,7 @@ fn fast() -> Settings {
         ping_retries: 1,
         source: Some([127, 0, 0, 2].into()),
         hold_address: Some([127, 0, 0, 3].into()),
+        ..Settings::default()
     }
 }
 

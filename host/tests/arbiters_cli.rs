@@ -138,3 +138,63 @@ fn a_list_is_imported_beside_arbiters_that_are_written_in_one_line() {
     let (config, _) = dr_watchdog::config::load_file(&site.file()).expect("it loads");
     assert_eq!(config.arbiters.len(), 2);
 }
+
+/// One arbiter with a key that opens it, on this port.
+fn open_arbiter(sshd: &Sshd, host: &str) -> String {
+    use secrecy::ExposeSecret as _;
+    format!(
+        "[[watchdog.failureDetection.arbiters]]\nhost = \"{host}\"\nport = {}\nusername = \"{}\"\nkind = \"linux\"\n\
+         hostKey = \"{}\"\nprivateKey = \"\"\"{}\"\"\"\n",
+        sshd.address.port(),
+        user(),
+        sshd.fingerprint,
+        sshd.private_key().expose_secret()
+    )
+}
+
+#[test]
+fn a_check_measures_how_long_a_device_keeps_a_dead_session_and_says_what_arbiters_share() {
+    let quick = Sshd::start_with("ed25519", "ClientAliveInterval 1\nClientAliveCountMax 1\n");
+    let other = Sshd::start_with("ed25519", "ClientAliveInterval 2\nClientAliveCountMax 1\n");
+    let site = Site::new(&[open_arbiter(&quick, "127.0.0.1"), open_arbiter(&other, "127.0.0.1")].concat());
+    let (code, said) = site.run(&["check", "--samples", "2", "--linger", "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).expect("JSON");
+    for sshd in [&quick, &other] {
+        let seen = &report["arbiters"][format!("127.0.0.1:{}", sshd.address.port())];
+        assert_eq!(
+            (&seen["answered"], &seen["looked"], &seen["kind"]),
+            (&2.into(), &2.into(), &"linux".into()),
+            "{seen}"
+        );
+        assert_eq!((&seen["showsAge"], &seen["showsOurSession"]), (&true.into(), &true.into()), "{seen}");
+        assert_eq!(seen["hostKey"], sshd.fingerprint.as_str());
+        // About 2 × interval × (count + 1), as measured elsewhere; a busy machine adds to that.
+        assert!(seen["lingerMs"].as_u64().is_some_and(|ms| (1_000..30_000).contains(&ms)), "{seen}");
+    }
+    let findings = report["findings"].to_string();
+    for piece in
+        ["one subnet, 127.0.0.0/24", "2 arbiters", "less than two keepalives", "peer.identity is not set"]
+    {
+        assert!(findings.contains(piece), "{piece}: {findings}");
+    }
+}
+
+#[test]
+fn a_check_finds_one_device_under_two_names_and_says_why_another_is_no_arbiter() {
+    let sshd = Sshd::start();
+    let same = open_arbiter(&sshd, "127.0.0.1") + &open_arbiter(&sshd, "localhost");
+    let closed = "[[watchdog.failureDetection.arbiters]]\nhost = \"127.0.0.3\"\nport = 1\nusername = \"w\"\npassword = \"x\"\n\
+                  hostKey = \"SHA256:exampleexampleexampleexampleexampleexampleE\"\n";
+    let site = Site::new(&(same + closed));
+    let (code, said) = site.run(&["check", "--samples", "1", "--alone"]);
+    assert_eq!(code, Some(1), "{said}");
+    for piece in [
+        "PROBLEM  127.0.0.1, localhost: they are one device, 127.0.0.1 port",
+        "PROBLEM  127.0.0.3: no look succeeded: unreachable",
+        "let SSH in from here",
+        "a round with half of them mute takes at most",
+    ] {
+        assert!(said.contains(piece), "{piece}: {said}");
+    }
+}

@@ -1,16 +1,16 @@
 //! The fault table of compiled plugins: each fault costs one verdict with a named kind, and nobody else is disturbed.
 //!
-//! Root shows the whole wall here; the same table is run as an ordinary user, whose wall is a user namespace.
+//! Root shows the whole wall here; `policy_wall.rs` shows what is left of it for others.
 
 #![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dr_watchdog::policy::answers::{Boxed, Network};
 use dr_watchdog::policy::runner::State;
+use dr_watchdog::policy::terms::Layer;
 use dr_watchdog::policy::{
     Answers, FailureKind, Grant, Outcome, Permissions, PolicySpec, Question, Runner, Terms, engine_of,
     use_executable,
@@ -19,7 +19,11 @@ use dr_watchdog_core::evidence::Evidence;
 use dr_watchdog_sdk::evidence::{PingAnswer, SshAnswer, TcpAnswer};
 use dr_watchdog_sdk::threshold::Threshold;
 use dr_watchdog_sdk::{Context, Role, Situation, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
+
+#[path = "support/faults.rs"]
+mod faults;
+use faults::compile;
 
 /// Deadline of each question.
 const DEADLINE: Duration = Duration::from_millis(1_500);
@@ -29,9 +33,10 @@ const PRINT_DEADLINE: Duration = Duration::from_secs(60);
 /// Longest answer after the deadline: the grace, the kill, and what a busy machine adds.
 const LATE_MAX: Duration = Duration::from_secs(3);
 
-/// The user of the guests whose processes are counted: nobody else's on this machine, another run's of this test neither.
-fn counted_user() -> u32 {
-    0x6000_0000 + std::process::id()
+/// The users of the guests whose processes are counted: nobody else's on this machine, another run's of these tests
+/// neither.
+fn counted_user(without: &BTreeSet<Layer>) -> u32 {
+    0x6000_0000 + std::process::id() * 2 + u32::from(without.is_empty())
 }
 
 /// Longest time from a guest's kill to its absence from the list of processes.
@@ -52,21 +57,6 @@ impl Network for Silent {
     }
 }
 
-fn compile(folder: &Path) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = folder.join("faults.so");
-    let done = Command::new("cc")
-        .args(["-std=c99", "-Wall", "-Wextra", "-O0", "-shared", "-fPIC", "-pthread", "-I"])
-        .arg(root.join("../sdk/include"))
-        .arg(root.join("tests/fixtures/faults.c"))
-        .arg("-o")
-        .arg(&output)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    output
-}
-
 fn spec(path: &Path, harm: &str) -> PolicySpec {
     use_executable(env!("CARGO_BIN_EXE_dr-watchdog").into());
     PolicySpec {
@@ -80,7 +70,7 @@ fn spec(path: &Path, harm: &str) -> PolicySpec {
         script_user: None,
         script_secrets: false,
         run_dir: path.parent().unwrap().to_owned(),
-        terms: Terms { grants: Some(std::collections::BTreeSet::new()), ..Terms::default() },
+        terms: Terms { grants: Some(BTreeSet::new()), ..Terms::default() },
     }
 }
 
@@ -114,12 +104,12 @@ async fn ask_within(runner: &mut Runner, deadline: Duration) -> Outcome {
 }
 
 /// How many processes on this machine run as users that only guests of this test have.
-fn guests() -> usize {
+fn guests(user: u32) -> usize {
     let is_guest = |pid: &std::fs::DirEntry| {
         let status = std::fs::read_to_string(pid.path().join("status")).unwrap_or_default();
         status.contains("Name:\tdr-worker")
             && !status.contains("State:\tZ")
-            && status.contains(&format!("Uid:\t{}\t", counted_user()))
+            && status.contains(&format!("Uid:\t{user}\t"))
     };
     std::fs::read_dir("/proc").unwrap().flatten().filter(is_guest).count()
 }
@@ -159,11 +149,23 @@ const FAULTS: [(&str, Costs); 19] = [
 /// Goal: whatever a plugin does, it costs at most its own verdict, in time, and a good policy beside it answers.
 #[tokio::test]
 async fn every_fault_costs_one_verdict_and_the_good_policy_beside_it_is_undisturbed() {
+    table(BTreeSet::new()).await;
+}
+
+/// Goal: the same without the further layers: they are none that the others lean on.
+#[tokio::test]
+async fn the_same_holds_without_seccomp_and_landlock() {
+    table(BTreeSet::from(Layer::ALL)).await;
+}
+
+async fn table(without: BTreeSet<Layer>) {
     let folder = tempfile::tempdir().unwrap();
     let plugin = compile(folder.path());
+    let user = counted_user(&without);
     let load = async |fault: &str| {
         let mut spec = spec(&plugin, fault);
-        spec.terms.uid = Some(counted_user());
+        spec.terms.uid = Some(user);
+        spec.terms.without.clone_from(&without);
         Runner::load(spec).await.unwrap()
     };
     let mut good = load("good").await;
@@ -192,11 +194,11 @@ async fn every_fault_costs_one_verdict_and_the_good_policy_beside_it_is_undistur
     let expected = usize::from(nix::unistd::geteuid().is_root());
     // The kernel takes a killed guest's namespaces apart after its runner is gone.
     let begun = Instant::now();
-    while guests() != expected {
+    while guests(user) != expected {
         assert!(
             begun.elapsed() < GONE_MAX,
             "{} guests, and only the good one may outlive its verdict",
-            guests()
+            guests(user)
         );
         tokio::task::yield_now().await;
     }
@@ -240,6 +242,33 @@ async fn the_guest_is_nobody_without_network_and_needs_no_right_to_its_file() {
     }
 }
 
+/// Goal: the watchdog's own folders are closed to a guest, with the mount alone, with all layers; what lies beside them
+/// is open. Needs root to lay mounts.
+#[tokio::test]
+async fn a_hidden_folder_is_closed_and_the_one_beside_it_is_not() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = compile(folder.path());
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["hidden", "beside"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        std::fs::write(folder.path().join(name).join("file"), "").unwrap();
+    }
+    for without in [BTreeSet::new(), BTreeSet::from(Layer::ALL)] {
+        for (name, told) in [("hidden", "closed"), ("beside", "open")] {
+            let file = folder.path().join(name).join("file");
+            let mut spec = spec(&plugin, &format!("read {}", file.display()));
+            spec.terms.hidden = vec![folder.path().join("hidden")];
+            spec.terms.without.clone_from(&without);
+            let outcome = ask(&mut Runner::load(spec).await.unwrap()).await;
+            assert_eq!((outcome.failure, &*outcome.verdict.description), (None, told), "{name}, {without:?}");
+        }
+    }
+}
+
 /// Goal: a plugin whose sum is not the pinned one never runs.
 #[tokio::test]
 async fn a_plugin_that_is_not_the_pinned_one_is_denied() {
@@ -251,49 +280,4 @@ async fn a_plugin_that_is_not_the_pinned_one_is_denied() {
     spec.terms.sha256 = Some("0".repeat(64));
     let failure = Runner::load(spec).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Denied, "{failure}");
-}
-
-/// Goal: an ordinary user's wall, a user namespace, holds the same table; needs root to become one.
-#[test]
-fn an_ordinary_users_wall_holds_too() {
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
-    let folder = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
-    let opened = |path: &Path| {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    opened(folder.path());
-    let plugin = compile(folder.path());
-    let program = folder.path().join("dr-watchdog");
-    std::fs::copy(env!("CARGO_BIN_EXE_dr-watchdog"), &program).unwrap();
-    opened(&program);
-    std::fs::write(folder.path().join("s.json"), r#"{"role":"standby"}"#).unwrap();
-    std::fs::write(folder.path().join("p.json"), "{}").unwrap();
-    let eval = |harm: &str| -> Value {
-        use std::os::unix::process::CommandExt;
-        std::fs::write(folder.path().join("c.json"), json!({ "do": harm }).to_string()).unwrap();
-        let output = Command::new(&program)
-            .args(["policy", "eval", "--json", "--deadline", "1500ms", "--config", "c.json"])
-            .args(["--sections", "s.json", "--probes", "p.json"])
-            .arg(&plugin)
-            .current_dir(folder.path())
-            .uid(12_345)
-            .gid(12_345)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"))
-    };
-    let told = eval("who")["verdict"]["description"].as_str().unwrap().to_owned();
-    assert!(told.ends_with("pid 1 file 0 sent 0"), "{told}");
-    assert_eq!(eval("look")["verdict"]["description"], "seen 0 opened 0 reached 0");
-    // Its group holds the outer half of its worker, which here is the same user's: its end takes the guest with it,
-    // before or after the answer. Nobody else is reached: `policy eval` itself, of the same user, lives to report.
-    let killed = eval("kill");
-    let is_lost = killed["error"]["kind"] == "crash";
-    assert!(is_lost || killed["verdict"]["description"] == "good", "{killed}");
-    assert_eq!(eval("null")["error"]["kind"], "crash");
-    assert_eq!(eval("fork")["error"]["kind"], "timeout");
 }

@@ -105,7 +105,7 @@ fn resident_kib() -> u64 {
 use FailureKind::{Memory, Runtime, Timeout, Verdict};
 
 /// What a policy tries, and what it ends as.
-const HOSTILE: [(&str, FailureKind, &str); 34] = [
+const HOSTILE: [(&str, FailureKind, &str); 44] = [
     ("a loop", Timeout, "while true do end"),
     ("a loop in a coroutine", Timeout, "coroutine.wrap(function() while true do end end)()"),
     ("a loop under pcall", Timeout, "while true do pcall(function() while true do end end) end"),
@@ -163,6 +163,32 @@ const HOSTILE: [(&str, FailureKind, &str); 34] = [
     ("a write to the sections", Runtime, "dr.config.core.peerVip = 'x'"),
     ("rawset of the sections", Runtime, "rawset(dr.config.core, 'peerVip', 'x')"),
     ("another metatable for the sections", Runtime, "setmetatable(dr.config.core, {})"),
+    (
+        "a hand on the metatable of the sections",
+        Runtime,
+        "getmetatable(dr.config.core).__newindex = function() end",
+    ),
+    (
+        "a metatable of all strings that loops",
+        Timeout,
+        "getmetatable('').__index = function() while true do end end return ('x').y",
+    ),
+    (
+        "an error whose text loops",
+        Timeout,
+        "error(setmetatable({}, {__tostring = function() while true do end end}))",
+    ),
+    (
+        "a coroutine whose close loops",
+        Timeout,
+        "local f = function() local x <close> = setmetatable({}, {__close = function() while true do end end}) coroutine.yield() end local c = coroutine.create(f) coroutine.resume(c) coroutine.close(c)",
+    ),
+    ("a move of all numbers", Timeout, "table.move({}, 1, 1 << 60, 2)"),
+    ("a flood of log lines", FailureKind::Denied, "for i = 1, 1e5 do dr.log('info', 'x') end"),
+    ("a flood of states", FailureKind::Denied, "for i = 1, 17 do dr.state.put(i) end"),
+    ("a state that holds itself", Runtime, "local t = {} t.t = t dr.state.put(t)"),
+    ("options that hold themselves", Runtime, "local t = {} t.t = t dr.tcp('h:1', t)"),
+    ("a text that is none", Runtime, "return dr.verdict.nothing('\\255')"),
     ("io", Runtime, "io.open('/etc/passwd')"),
     ("os", Runtime, "os.execute('true')"),
     ("debug", Runtime, "debug.getregistry()"),

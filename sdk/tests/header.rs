@@ -125,13 +125,20 @@ fn sizes_offsets_and_constants_are_the_same_in_c_and_in_rust() {
 fn the_header_and_the_example_compile_as_c99_and_as_cpp17_without_warnings() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policy.c");
     compile("cc", &["-std=c99", "-shared", "-fPIC"], &example, &scratch("policy.so"));
+    let only = scratch("only.c");
+    std::fs::write(&only, "#include \"drw_policy.h\"\nextern int unused;\n").unwrap();
+    for standard in ["c99", "c11", "c17"] {
+        compile("cc", &[&format!("-std={standard}"), "-c"], &only, &scratch("only.o"));
+    }
     let source = scratch("only.cpp");
     std::fs::write(
         &source,
         "#include \"drw_policy.h\"\nint32_t drw_plugin_open(const drw_host *host, drw_plugin *)\n{ return DRW_HAS(host, emit) ? DRW_OK : DRW_UNSUPPORTED; }\n",
     )
     .unwrap();
-    compile("c++", &["-std=c++17", "-c"], &source, &scratch("only.o"));
+    for standard in ["c++11", "c++14", "c++17"] {
+        compile("c++", &[&format!("-std={standard}"), "-c"], &source, &scratch("only.o"));
+    }
 }
 
 #[test]

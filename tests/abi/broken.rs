@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dr_watchdog_tests::eval::Bench;
-use dr_watchdog_tests::lab::Lone;
+use dr_watchdog_tests::lab::{Daemon, Lone};
 use dr_watchdog_tests::plugins::compile;
 use dr_watchdog_tests::program::{command, run};
 use dr_watchdog_tests::wait;
@@ -95,6 +95,24 @@ fn a_watchdog_outlives_a_plugin_that_crashes_every_time() {
     lone.site.wait("the plugin is quarantined", Duration::from_secs(120), |daemon| {
         let policy = daemon.try_health()?["policy"].clone();
         wait::holds(policy["state"] == "quarantined", || policy.to_string())
+    });
+    let health = lone.site.health();
+    let problems = health["problems"].as_array().unwrap();
+    assert!(problems.iter().any(|problem| problem.to_string().contains("quarantined")), "{health}");
+    assert_eq!(health["status"], "critical", "{health}");
+    let seen = lone.site.decisions().len();
+    lone.site.wait_decisions(seen, 2, Duration::from_secs(60));
+    let notices = |site: &Daemon| {
+        let told = site.history().into_iter().filter(|record| record["trigger"] == "policyQuarantined");
+        told.collect::<Vec<_>>()
+    };
+    let told = notices(&lone.site);
+    assert!(told.len() == 1 && told[0]["text"].as_str().unwrap().contains("SIGSEGV"), "{told:?}");
+    // A reload asks it again, which it does not deserve.
+    lone.site.reload();
+    lone.site.wait("the plugin is asked again", Duration::from_secs(60), |daemon| {
+        let policy = daemon.try_health()?["policy"].clone();
+        wait::holds(policy["state"] != "quarantined", || policy.to_string())
     });
     assert_eq!(lone.site.standing().unwrap(), "standby/standby");
     assert!(lone.site.stop().success(), "{}", lone.site.log());

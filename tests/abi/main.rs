@@ -4,6 +4,10 @@
 
 mod broken;
 mod conformance;
+mod endurance;
+mod live;
 mod table;
 mod templates;
+mod vendor;
+mod witness;
 mod written_in_c;

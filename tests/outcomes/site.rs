@@ -71,7 +71,7 @@ fn settings(arbiters: usize) -> Settings {
         wait_duration_s: Some(8 * 3_600),
         arbiters: (0..arbiters).map(|number| format!("r{number:02}")).collect(),
         managed_rule: ManagedRule { peer_addresses: vec![PEER.to_owned()], stale_ms: 80_000 },
-        look_timeout: Duration::from_secs(5),
+        look_round: Duration::from_secs(5),
         exclusion: Exclusion::Verdict { wait: Duration::from_secs(80) },
         be_active: vec![step("start")],
         be_standby: vec![step("stop")],

@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod eval;
+pub mod fuzz;
 pub mod lab;
 pub mod lua_check;
 pub mod needs;
@@ -14,4 +15,5 @@ pub mod program;
 pub mod scratch;
 pub mod table;
 pub mod terminal;
+pub mod vendor;
 pub mod wait;

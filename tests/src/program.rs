@@ -60,6 +60,11 @@ pub fn arbitration_plugin() -> PathBuf {
     built("deps/libdr_watchdog_arbitration.so")
 }
 
+/// The shipped plugin that asks a witness, as `cargo build` leaves it.
+pub fn witness_plugin() -> PathBuf {
+    built("libdr_watchdog_witness.so")
+}
+
 /// The repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

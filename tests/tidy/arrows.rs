@@ -14,7 +14,7 @@ struct Package {
     others: Option<&'static [&'static str]>,
 }
 
-const PACKAGES: [Package; 6] = [
+const PACKAGES: [Package; 7] = [
     Package { name: "dr-watchdog-sdk", ours: &[], others: Some(&["serde", "serde_json", "schemars"]) },
     Package {
         name: "dr-watchdog-core",
@@ -23,6 +23,11 @@ const PACKAGES: [Package; 6] = [
     },
     Package {
         name: "dr-watchdog-arbitration",
+        ours: &["dr-watchdog-sdk"],
+        others: Some(&["serde", "serde_json", "schemars"]),
+    },
+    Package {
+        name: "dr-watchdog-witness",
         ours: &["dr-watchdog-sdk"],
         others: Some(&["serde", "serde_json", "schemars"]),
     },
@@ -50,7 +55,7 @@ const PACKAGES: [Package; 6] = [
 ];
 
 /// Floors of the host that every room stands on.
-const FLOORS: [&str; 3] = ["frames", "paths", "probe"];
+const FLOORS: [&str; 4] = ["durable_file", "frames", "paths", "probe"];
 
 /// Edges between rooms of the host, each with the reason. Everything else is a complaint.
 const ROOMS: &[(&str, &str, &str)] = &[
@@ -66,6 +71,7 @@ const ROOMS: &[(&str, &str, &str)] = &[
     ("worker", "cli", "its exit status is one of the named ones"),
     ("peer", "config", "heartbeats tell the hash of the settings that both sites must share"),
     ("arbiters", "config", "the kind of a device is written in the configuration"),
+    ("notify", "config", "the mail server is written in the configuration"),
     ("config", "policy", "what may be granted to a guest is the policy room's own list"),
     ("policy", "config", "the limits of a guest are written in the configuration"),
 ];

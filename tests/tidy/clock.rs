@@ -11,6 +11,7 @@ const DECIDERS: &[(&str, &str)] = &[
         "host/src/peer/link.rs",
         "a signed message carries its instant, so that an old one is refused before the core hears it",
     ),
+    ("host/src/notify/smtp.rs", "a mail's date is made of the instant that it was given"),
     ("host/src/cli/", "a person's command, not a decision: `policy eval` without a given instant"),
 ];
 /// Reads of the clock that measures.
@@ -22,6 +23,8 @@ const MEASURERS: &[(&str, &str)] = &[
     ("host/src/daemon/systemd.rs", "when the next sign of life is due"),
     ("host/src/daemon/peer_ping.rs", "a try lasts its whole timeout"),
     ("host/src/daemon/policy_desk.rs", "the deadline of the host calls of one evaluation"),
+    ("host/src/daemon/steps.rs", "how long a step ran"),
+    ("host/src/notify/", "when a mail is tried again"),
     ("host/src/probe/", "round-trip times, deadlines of a probe"),
     ("host/src/arbiters/", "deadlines of a look"),
     ("host/src/peer/", "the age of what was heard"),
@@ -29,6 +32,7 @@ const MEASURERS: &[(&str, &str)] = &[
     ("host/src/worker/", "the remaining time of an evaluation"),
     ("host/src/demo/", "the timeline that people read"),
     ("host/src/cli/", "how long a command took"),
+    ("plugins/witness/src/http.rs", "the deadline of a request"),
 ];
 
 /// Every read by somebody who may not.

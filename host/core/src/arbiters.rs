@@ -50,6 +50,14 @@ impl View {
         }
     }
 
+    /// This site itself was stopped for so long that the silence of an arbiter is its own: what has not answered yet
+    /// gets the whole deadline again. A series that was complete before stays so.
+    pub fn excuse(&mut self, before: Moment, now: Moment, settings: &Settings) {
+        if self.is_looking() && !self.is_complete(before, settings) {
+            self.looking_since = Some(now);
+        }
+    }
+
     /// Ends the series.
     pub const fn end_looking(&mut self) {
         self.looking_since = None;
@@ -122,9 +130,9 @@ impl View {
         self.seen.iter().filter(|seen| seen.hold_open).count()
     }
 
-    /// When the evidence is complete at the latest: the deadline of the first looks of the series.
+    /// When the evidence is complete at the latest: the end of the first round of looks of the series.
     pub fn complete_at(&self, settings: &Settings) -> Option<Moment> {
-        self.looking_since.map(|since| since.plus(settings.look_timeout))
+        self.looking_since.map(|since| since.plus(settings.look_round))
     }
 
     /// Whether every arbiter has answered or failed once in this series, or the deadline of its first look is over.
@@ -141,6 +149,30 @@ impl View {
         let answered = self.seen.iter().filter(|seen| matches!(seen.ping, Some(Ok(_)))).count();
         let pinged = self.seen.iter().filter(|seen| seen.ping.is_some()).count();
         (answered as u64, pinged as u64)
+    }
+
+    /// Why the silent arbiters did not answer their last ping: the most frequent reason, for the sentence that tells
+    /// of them. It may be this site that is cut off.
+    pub fn silence(&self) -> Option<String> {
+        let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+        for why in self.seen.iter().filter_map(|seen| seen.ping.as_ref()?.as_ref().err()) {
+            *reasons.entry(why).or_default() += 1;
+        }
+        let (why, count) = reasons.into_iter().max_by_key(|(_, count)| *count)?;
+        Some(format!("{count} × {why}"))
+    }
+
+    /// What is known of each arbiter, and nothing about what is not: whether it was pinged, looked at, held.
+    pub fn known<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> impl Iterator<Item = (&'a str, ArbiterEvidence, bool)> + 'a {
+        settings.arbiters.iter().zip(&self.seen).map(|(name, seen)| {
+            let mut evidence = seen.evidence();
+            evidence.managed =
+                evidence.sessions.as_ref().map(|sessions| settings.managed_rule.is_managed(sessions));
+            (name.as_str(), evidence, seen.hold_open)
+        })
     }
 
     /// The evidence as policies and gates see it.
@@ -185,5 +217,23 @@ impl Seen {
             None => {}
         }
         evidence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_frequent_reason_of_a_silence_is_told() {
+        let mut view = View::new(4);
+        assert_eq!(view.silence(), None);
+        let now = Utc::from_unix_ms(0);
+        for (arbiter, answer) in
+            [Ok(1.0), Err("timeout"), Err("no gateway"), Err("timeout")].into_iter().enumerate()
+        {
+            view.pinged(now, arbiter, answer.map_err(str::to_owned));
+        }
+        assert_eq!(view.silence().as_deref(), Some("2 × timeout"));
     }
 }

@@ -161,6 +161,8 @@ pub enum Trigger {
     PeerBack,
     /// The policy gave no verdict (reading A22).
     PolicyFailed,
+    /// The policy crashed too often: nobody asks it until it is loaded again.
+    PolicyQuarantined,
     /// A gate stopped a role change.
     GateClosed,
     /// A step of a role change failed.
@@ -192,6 +194,7 @@ impl Trigger {
             Self::PeerLost => "peerLost",
             Self::PeerBack => "peerBack",
             Self::PolicyFailed => "policyFailed",
+            Self::PolicyQuarantined => "policyQuarantined",
             Self::GateClosed => "gateClosed",
             Self::StepFailed => "stepFailed",
             Self::StateNotWritten => "stateNotWritten",

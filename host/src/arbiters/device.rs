@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
+use dr_watchdog_sdk::evidence::{SshAnswer, SshOutcome};
 use tokio::time::Instant;
 
-use super::parse::{Dialect, ParseError, custom_sessions, dialects};
+use super::parse::{Dialect, Families, ParseError, Row, custom_rows, dialects};
 use super::{Shared, Target, lock};
 use crate::probe::ssh::host_key::HostKeyError;
 use crate::probe::ssh::{Connection, Destination, ExecOutput, SshError};
@@ -89,15 +89,16 @@ impl Device {
     pub(super) async fn ask(
         &self,
         connection: &dyn Connection,
+        families: Families,
         deadline: Instant,
-    ) -> Result<Vec<Session>, AskError> {
+    ) -> Result<Vec<Row>, AskError> {
         if let Some(custom) = &self.target.custom {
             let text = run(connection, &custom.command, deadline).await?;
-            return Ok(custom_sessions(custom, &text, self.target.port)?);
+            return Ok(custom_rows(custom, &text, self.target.port)?);
         }
         let known = *lock(&self.dialect);
         if let Some(dialect) = known {
-            let answer = self.ask_in(dialect, connection, deadline).await;
+            let answer = self.ask_in(dialect, connection, families, deadline).await;
             // Another device may stand there now; the next look tries all dialects again.
             if matches!(answer, Err(AskError::Status { .. } | AskError::Parse(_))) {
                 *lock(&self.dialect) = None;
@@ -106,7 +107,7 @@ impl Device {
         }
         let mut refusals: Option<AskError> = None;
         for dialect in dialects(self.target.kind) {
-            match self.ask_in(*dialect, connection, deadline).await {
+            match self.ask_in(*dialect, connection, families, deadline).await {
                 Ok(sessions) => {
                     *lock(&self.dialect) = Some(*dialect);
                     return Ok(sessions);
@@ -133,11 +134,21 @@ impl Device {
         &self,
         dialect: Dialect,
         connection: &dyn Connection,
+        families: Families,
         deadline: Instant,
-    ) -> Result<Vec<Session>, AskError> {
-        let command = dialect.command(connection.peer().ip());
-        let text = run(connection, command, deadline).await?;
-        Ok(dialect.sessions(&text, self.target.port)?)
+    ) -> Result<Vec<Row>, AskError> {
+        let mut rows = Vec::new();
+        for command in dialect.commands(connection.peer().ip(), families) {
+            let text = run(connection, command, deadline).await?;
+            rows.extend(dialect.rows(&text, self.target.port)?);
+        }
+        Ok(rows)
+    }
+
+    /// What the device was found to speak, or is configured to.
+    pub(super) fn dialect(&self) -> Option<Dialect> {
+        let configured = dialects(self.target.kind);
+        if configured.len() == 1 { configured.first().copied() } else { *lock(&self.dialect) }
     }
 
     /// Runs a command for a policy, on a connection of its own.

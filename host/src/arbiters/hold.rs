@@ -10,6 +10,7 @@ use dr_watchdog_sdk::evidence::SshOutcome;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::attend::attended;
 use super::{Report, Shared, stopped};
 use crate::probe::ssh::{Connection, SshError};
 
@@ -85,11 +86,22 @@ impl Hold<'_> {
         let keep_alive = self.shared.settings.keep_alive;
         // Only called while there is a connection.
         let connection = self.connection.as_ref()?;
+        let mut is_excused = false;
         loop {
             let sent = Instant::now();
-            if let Err(error) = connection.keep_alive(sent + keep_alive * ANSWER_KEEP_ALIVES).await {
-                return Some(error);
+            let span = keep_alive * ANSWER_KEEP_ALIVES;
+            let (answer, was_late) = attended(span, connection.keep_alive(sent + span)).await;
+            match answer {
+                Ok(_) => {}
+                // This program was stopped, so the answer may lie here unread: it asks again, and only a second
+                // silence is the arbiter's.
+                Err(SshError::Timeout(_)) if was_late && !is_excused => {
+                    is_excused = true;
+                    continue;
+                }
+                Err(error) => return Some(error),
             }
+            is_excused = false;
             if !self.report(Report::HoldAnswered { arbiter: self.arbiter, sent }).await {
                 return None;
             }

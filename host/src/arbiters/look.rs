@@ -1,16 +1,20 @@
 //! Looking at arbiters: ping and sessions, on one connection per arbiter that is kept from look to look.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use dr_watchdog_sdk::evidence::{Session, SshOutcome};
+use dr_watchdog_sdk::evidence::SshOutcome;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::attend::attended;
 use super::device::AskError;
+use super::parse::{self, Row};
 use super::{Look, Report, Shared, reach, stopped};
 use crate::probe::ping::PingOutcome;
 use crate::probe::ssh::Connection;
+
+/// Looks that are taken again because this program was late, and not the arbiter.
+const FREE_LOOKS_MAX: u32 = 1;
 
 /// Looks at one arbiter at each interval from `begin` on: all arbiters share that beginning, so that one moment's
 /// evidence is about one moment.
@@ -20,7 +24,7 @@ pub(super) async fn look_until_stopped(
     begin: Instant,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut looker = Looker { connection: None };
+    let mut looker = Looker::default();
     let mut ticks = tokio::time::interval_at(begin, shared.settings.look);
     // A look that took longer than the interval must not be made up for by two at once.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -50,8 +54,12 @@ async fn look(shared: &Shared, arbiter: usize, looker: &mut Looker) -> bool {
     };
     let asking = async {
         let seen = looker.look(shared, arbiter).await;
-        let report =
-            Report::Looked { arbiter, result: seen.result, begun: seen.begun, is_unbroken: seen.is_unbroken };
+        let report = Report::Looked {
+            arbiter,
+            result: seen.result.map(parse::sessions),
+            begun: seen.begun,
+            is_unbroken: seen.is_unbroken,
+        };
         shared.reports.send(report).await.is_ok()
     };
     let (is_heard, is_heard_too) = tokio::join!(pinging, asking);
@@ -64,12 +72,12 @@ pub(super) async fn look_once(shared: &Shared, arbiter: usize, wants_sessions: b
         if !wants_sessions {
             return None;
         }
-        let mut looker = Looker { connection: None };
+        let mut looker = Looker::default();
         let seen = looker.look(shared, arbiter).await;
         if let Some(connection) = looker.connection {
             connection.close().await;
         }
-        Some(seen.result)
+        Some(seen.result.map(parse::sessions))
     };
     let (ping, sessions) = tokio::join!(ping(shared, arbiter), asking);
     Look { ping, sessions }
@@ -77,40 +85,50 @@ pub(super) async fn look_once(shared: &Shared, arbiter: usize, wants_sessions: b
 
 /// As many tries as fit into the deadline of a look.
 async fn ping(shared: &Shared, arbiter: usize) -> PingOutcome {
-    let settings = &shared.settings;
-    let timeout = settings.ping_timeout.min(settings.look_timeout).max(Duration::from_millis(1));
-    let fitting = settings.look_timeout.as_nanos() / timeout.as_nanos();
-    let tries = u32::try_from(fitting).unwrap_or(u32::MAX).clamp(1, settings.ping_retries + 1);
+    let (timeout, tries) = shared.settings.ping_in_look();
     reach::ping(shared, arbiter, timeout, tries).await
 }
 
 /// Whoever looks at one arbiter.
-struct Looker {
-    connection: Option<Box<dyn Connection>>,
+#[derive(Default)]
+pub(super) struct Looker {
+    pub(super) connection: Option<Box<dyn Connection>>,
+    /// Whether the look before this one failed.
+    has_failed: bool,
 }
 
-struct Seen {
-    result: Result<Vec<Session>, (SshOutcome, String)>,
+pub(super) struct Seen {
+    pub(super) result: Result<Vec<Row>, (SshOutcome, String)>,
     begun: Instant,
     is_unbroken: bool,
 }
 
+type Tried = Result<(Instant, Vec<Row>), (Instant, AskError)>;
+
 impl Looker {
     /// Asks for the sessions. After a failure the connection is not used again, whatever failed: the next look
     /// begins with a new one.
-    async fn look(&mut self, shared: &Shared, arbiter: usize) -> Seen {
+    pub(super) async fn look(&mut self, shared: &Shared, arbiter: usize) -> Seen {
         let mut is_unbroken = self.connection.is_some();
-        let mut deadline = Instant::now() + shared.settings.look_timeout;
-        let mut result = self.try_look(shared, arbiter, &mut deadline).await;
-        if is_unbroken && result.as_ref().is_err_and(|(_, error)| error.is_of_the_connection()) {
-            // The kept connection died while it lay idle. That says nothing about the arbiter now, so it is asked
-            // again at once, by the same deadline.
+        let mut free_looks = FREE_LOOKS_MAX;
+        let result = loop {
+            let looking = self.try_twice(shared, arbiter, &mut is_unbroken);
+            let (result, was_late) = attended(shared.settings.look_timeout, looking).await;
+            let is_timeout = matches!(&result, Err((_, error)) if error.outcome() == SshOutcome::Timeout);
+            if !(is_timeout && was_late && free_looks > 0) {
+                break result;
+            }
+            tracing::warn!(
+                arbiter = shared.devices[arbiter].target.name,
+                "the watchdog itself was stopped during a look; it is taken again"
+            );
+            free_looks -= 1;
             is_unbroken = false;
-            result = self.try_look(shared, arbiter, &mut deadline).await;
-        }
+        };
+        self.has_failed = result.is_err();
         let begun = result.as_ref().map_or_else(|(begun, _)| *begun, |(begun, _)| *begun);
         let result = match result {
-            Ok((_, sessions)) => Ok(sessions),
+            Ok((_, rows)) => Ok(rows),
             Err((_, error)) => {
                 tracing::debug!(arbiter = shared.devices[arbiter].target.name, %error, "the look failed");
                 Err((error.outcome(), error.to_string()))
@@ -119,18 +137,28 @@ impl Looker {
         Seen { result, begun, is_unbroken }
     }
 
-    async fn try_look(
-        &mut self,
-        shared: &Shared,
-        arbiter: usize,
-        deadline: &mut Instant,
-    ) -> Result<(Instant, Vec<Session>), (Instant, AskError)> {
+    /// By one deadline. A kept connection that died while it lay idle says nothing about the arbiter now, so it is
+    /// asked again at once.
+    async fn try_twice(&mut self, shared: &Shared, arbiter: usize, is_unbroken: &mut bool) -> Tried {
+        let mut deadline = Instant::now() + shared.settings.look_timeout;
+        let result = self.try_look(shared, arbiter, &mut deadline).await;
+        if *is_unbroken && result.as_ref().is_err_and(|(_, error)| error.is_of_the_connection()) {
+            *is_unbroken = false;
+            return self.try_look(shared, arbiter, &mut deadline).await;
+        }
+        result
+    }
+
+    async fn try_look(&mut self, shared: &Shared, arbiter: usize, deadline: &mut Instant) -> Tried {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
                 let waited = Instant::now();
-                // The semaphore is never closed; were it, a connection more would do no harm. The wait for a turn
-                // is ours, so it is not held against the arbiter.
+                // The semaphores are never closed; were they, a connection more would do no harm. The wait for a
+                // turn is ours, so it is not held against the arbiter. Those that were mute before leave places to
+                // those that were not: a living one must not stand behind hundreds of dead ones for long.
+                let _second =
+                    if self.has_failed { shared.second_connects.acquire().await.ok() } else { None };
                 let _permit = shared.look_connects.acquire().await.ok();
                 *deadline += waited.elapsed();
                 let to = shared.look_at(arbiter);
@@ -141,9 +169,9 @@ impl Looker {
             }
         };
         let begun = Instant::now();
-        let sessions = shared.devices[arbiter].ask(connection.as_ref(), *deadline).await;
-        let sessions = sessions.map_err(|error| (begun, error))?;
+        let asked = shared.devices[arbiter].ask(connection.as_ref(), shared.settings.families, *deadline);
+        let rows = asked.await.map_err(|error| (begun, error))?;
         self.connection = Some(connection);
-        Ok((begun, sessions))
+        Ok((begun, rows))
     }
 }

@@ -4,80 +4,47 @@
 //! each), *holding* (one session per arbiter that proves to the other site that this one lives) and *sweeping* (one
 //! ping of every arbiter). All of them report; nobody decides here.
 
+mod attend;
 mod device;
+pub mod findings;
 mod hold;
+mod linger;
 mod look;
 pub mod parse;
 mod reach;
+pub mod round;
+mod survey;
+mod target;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
-use secrecy::SecretString;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::config::model::{Custom, Kind};
+use crate::config::model::LOOKS_AT_ONCE;
 use crate::probe::ping::{PingOutcome, Pinger};
 use crate::probe::ssh::{Adapter, Connection, Destination, SshError, Transport};
 use device::Device;
-pub use reach::round_time;
+pub use linger::{LINGER_LIMIT, Linger};
+pub use survey::Surveyed;
+pub use target::{Settings, Target};
 
 /// Most connections that are opened at once, for looks and holds together: log-ins cost this machine, and the network,
 /// more than anything else here.
-pub const LOOK_CONNECTS_MAX: usize = 256;
+pub const LOOK_CONNECTS_MAX: usize = LOOKS_AT_ONCE;
+/// Of these, most looks at arbiters whose last look failed.
+const SECOND_CONNECTS_MAX: usize = LOOK_CONNECTS_MAX / 2;
 /// Of these, most held sessions.
 pub const HOLD_CONNECTS_MAX: usize = 64;
 /// Most sweeps at once. More pile up only where a sweep takes longer than the heartbeat's interval.
 const SWEEPS_MAX: usize = 4;
 /// How long the goodbyes at the end of the program may take in all.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// One arbiter and how to reach it.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Name by which policies know it.
-    pub name: String,
-    /// Address or name.
-    pub host: String,
-    /// SSH port, also the local port of the sessions that count.
-    pub port: u16,
-    /// User of the log-in.
-    pub username: String,
-    /// Password.
-    pub password: Option<SecretString>,
-    /// Private key; wins over the password.
-    pub private_key: Option<SecretString>,
-    /// What kind of device it is.
-    pub kind: Kind,
-    /// Pinned host keys.
-    pub host_key: Vec<String>,
-    /// How it is asked, where the kind is `custom`.
-    pub custom: Option<Custom>,
-}
-
-/// Times and addresses that all arbiters share.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Settings {
-    /// From one look at an arbiter to the next.
-    pub look: Duration,
-    /// Deadline of a look.
-    pub look_timeout: Duration,
-    /// From one answered round trip of a held session to the next.
-    pub keep_alive: Duration,
-    /// How long a ping waits.
-    pub ping_timeout: Duration,
-    /// How often a ping that got no answer is repeated.
-    pub ping_retries: u32,
-    /// The node's own address, from which looks leave.
-    pub source: Option<IpAddr>,
-    /// Address from which held sessions leave; the node's own if absent.
-    pub hold_address: Option<IpAddr>,
-}
 
 /// Something that was found out. An arbiter is its position in the list.
 #[derive(Debug)]
@@ -165,6 +132,7 @@ struct Shared {
     transport: Arc<dyn Transport>,
     reports: mpsc::Sender<Report>,
     look_connects: Semaphore,
+    second_connects: Semaphore,
     hold_connects: Semaphore,
 }
 
@@ -211,6 +179,7 @@ impl Arbiters {
             transport,
             reports,
             look_connects: Semaphore::new(LOOK_CONNECTS_MAX),
+            second_connects: Semaphore::new(SECOND_CONNECTS_MAX),
             hold_connects: Semaphore::new(HOLD_CONNECTS_MAX),
         };
         Self {
@@ -284,14 +253,37 @@ impl Arbiters {
 
     /// Looks once at every arbiter, beside whatever else goes on; in the order of the targets.
     pub async fn look_once(&self, wants_sessions: bool) -> Vec<Look> {
+        self.each(|shared, arbiter| async move { look::look_once(&shared, arbiter, wants_sessions).await })
+            .await
+    }
+
+    /// Looks at every arbiter so many times, at this interval; in the order of the targets.
+    pub async fn survey(&self, samples: u32, interval: Duration) -> Vec<Surveyed> {
+        self.each(|shared, arbiter| survey::survey(shared, arbiter, samples, interval)).await
+    }
+
+    /// Measures how long these arbiters keep the session of a dead client, all at once.
+    pub async fn linger(&self, of: &[usize], limit: Duration) -> Vec<(usize, Result<Linger, String>)> {
+        let mut running = JoinSet::new();
+        for arbiter in of.iter().copied() {
+            let shared = Arc::clone(&self.shared);
+            running.spawn(async move { (arbiter, linger::measure(&shared, arbiter, limit).await) });
+        }
+        running.join_all().await
+    }
+
+    async fn each<T: Send + 'static, F>(&self, task: impl Fn(Arc<Shared>, usize) -> F) -> Vec<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
         let mut running = JoinSet::new();
         for arbiter in 0..self.shared.devices.len() {
-            let shared = Arc::clone(&self.shared);
-            running.spawn(async move { (arbiter, look::look_once(&shared, arbiter, wants_sessions).await) });
+            let doing = task(Arc::clone(&self.shared), arbiter);
+            running.spawn(async move { (arbiter, doing.await) });
         }
-        let mut looks = running.join_all().await;
-        looks.sort_by_key(|(arbiter, _)| *arbiter);
-        looks.into_iter().map(|(_, look)| look).collect()
+        let mut ended = running.join_all().await;
+        ended.sort_by_key(|(arbiter, _)| *arbiter);
+        ended.into_iter().map(|(_, value)| value).collect()
     }
 
     /// Runs a command at an arbiter, for a policy.

@@ -50,7 +50,7 @@ async fn together(shared: Arc<Shared>, arbiters: Vec<usize>, found: Found) {
     let settings = &shared.settings;
     let manner = Manner { timeout: settings.ping_timeout, tries: settings.ping_retries + 1 };
     let mut hosts: Vec<IpAddr> = arbiters.iter().filter_map(|arbiter| address(&shared, *arbiter)).collect();
-    let gateways: Vec<IpAddr> = gateway::gateways_to(&hosts).into_iter().map(IpAddr::V4).collect();
+    let gateways: Vec<IpAddr> = gateway::gateways_to(&hosts).into_iter().collect();
     hosts.extend(&gateways);
     // The silent ones are told last: by then it is known whether the gateway on the way to them is silent too.
     let silent = Mutex::new(Vec::new());
@@ -113,18 +113,11 @@ impl Shared {
     /// How the silence of an arbiter is told: it may be this site that is cut off.
     fn silence(&self, arbiter: usize) -> PingOutcome {
         let gateways = address(self, arbiter).map(|address| gateway::gateways_to(&[address]));
-        let lost =
-            gateways.into_iter().flatten().map(IpAddr::V4).find(|gateway| self.gateways.is_lost(*gateway));
+        let lost = gateways.into_iter().flatten().find(|gateway| self.gateways.is_lost(*gateway));
         lost.map_or(PingOutcome::TimedOut, |gateway| {
             PingOutcome::Failed(format!("timeout; this site's own gateway {gateway} is silent too"))
         })
     }
-}
-
-/// How long one sweep takes at most, with so many silent arbiters and room for so many outstanding echoes.
-pub fn round_time(silent: usize, capacity: usize, timeout: Duration, tries: u32) -> Duration {
-    let rounds = silent.div_ceil(capacity.max(1)).max(1);
-    timeout.saturating_mul(tries).saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
 }
 
 /// Pings an arbiter until it answers, at most so often.

@@ -1,8 +1,11 @@
 //! `arbiters`: what is seen at the arbiters from here.
 
+mod check;
+mod check_report;
 mod edit;
 mod import;
 mod records;
+mod table;
 mod trust;
 
 use std::path::Path;
@@ -10,7 +13,6 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use comfy_table::{Table, presets};
 use dr_watchdog_core::durable::Found;
 use dr_watchdog_core::evidence::Evidence;
 use serde_json::{Value, json};
@@ -59,6 +61,8 @@ pub enum Args {
     Ping(Form),
     /// Which arbiters the other site manages, by the sessions they hold with it.
     Sessions(Form),
+    /// Look at the arbiters several times, from both sites, and say which are no good ones and why.
+    Check(check::Args),
     /// Show the host key of an arbiter, ask whether it is the right one, and pin it in the configuration.
     Trust(trust::Args),
     /// Add the devices of a CSV or JSON file to the configuration as arbiters.
@@ -102,6 +106,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     let (wants_sessions, form) = match args {
         Args::Ping(form) => (false, form),
         Args::Sessions(form) => (true, form),
+        Args::Check(args) => return check::run(globals, &args),
         Args::Trust(args) => return trust::run(globals, &args),
         Args::Import(args) => return import::run(globals, &args),
     };
@@ -115,7 +120,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     match (form.json, form.text) {
         (true, _) => output::json(&report),
         (_, true) => facts(&report, wants_sessions).iter().for_each(|line| output::line(line)),
-        (false, false) => table(&report, wants_sessions),
+        (false, false) => table::lines(&report, wants_sessions).iter().for_each(|line| output::line(line)),
     }
     exit::code(exit::OK)
 }
@@ -187,54 +192,4 @@ fn facts(report: &Value, wants_sessions: bool) -> Vec<String> {
         });
     }
     lines
-}
-
-fn table(report: &Value, wants_sessions: bool) {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(match wants_sessions {
-        true => ["arbiter", "ssh", "managed", "sessions", "absent since / why not"],
-        false => ["arbiter", "ping", "rtt", "last good", "why not"],
-    });
-    for (name, seen) in report["arbiters"].as_object().into_iter().flatten() {
-        let why_not = match seen["absentSince"].as_str() {
-            Some(since) => since.to_owned(),
-            None => word(&seen["sshError"]),
-        };
-        table.add_row(match wants_sessions {
-            true => [
-                name.clone(),
-                word(&seen["ssh"]),
-                if seen["managed"] == true { "yes" } else { "no" }.to_owned(),
-                sessions(&seen["sessions"]),
-                why_not,
-            ],
-            false => [
-                name.clone(),
-                if seen["ping"] == true { "answers" } else { "silent" }.to_owned(),
-                seen["rttMs"].as_f64().map(|rtt| format!("{rtt:.1} ms")).unwrap_or_default(),
-                word(&seen["lastGood"]),
-                word(&seen["why"]),
-            ],
-        });
-    }
-    output::line(&table.to_string());
-    let (total, reachable) = (&report["total"], &report["reachable"]);
-    output::line(&match wants_sessions {
-        true => {
-            format!("{reachable} of {total} reached by SSH, {} managed by the other site", report["managed"])
-        }
-        false if report["warning"] == true => {
-            format!("{reachable} of {total} answer: below the warning threshold")
-        }
-        false => format!("{reachable} of {total} answer"),
-    });
-}
-
-fn sessions(list: &Value) -> String {
-    let shown = list.as_array().into_iter().flatten().map(|session| match session["ageMs"].as_u64() {
-        Some(age_ms) => format!("{} ({} s)", word(&session["from"]), age_ms / 1_000),
-        None => word(&session["from"]),
-    });
-    shown.collect::<Vec<_>>().join("\n")
 }

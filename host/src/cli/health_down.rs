@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{self, Config};
 use crate::daemon::health::{exclusion, services};
-use crate::daemon::now;
 use crate::daemon::state_file::StateFile;
+use crate::daemon::{mail_server, now};
+use crate::notify::queue::Queue;
 use crate::paths::Paths;
 use crate::policy::engine_of;
 
@@ -63,17 +64,10 @@ pub(super) fn health(paths: &Paths) -> Value {
         "epoch": stored.map(|stored| stored.epoch),
         "situation": null,
         "waitTime": null,
-        "peer": {
-            "name": config.map(|config| &config.peer.name),
-            "reachable": null,
-            "localFailover": null,
-            "role": null,
-            "phase": null,
-            "epoch": null,
-            "lastHeard": null,
-            "configEqual": null,
-        },
-        "takeover": {"possible": false, "why": "no daemon runs here", "withinS": null},
+        "peer": unknown_peer(config),
+        "mode": null,
+        "observed": null,
+        "takeover": {"possible": false, "why": "no daemon runs here", "withinS": null, "stepsS": null},
         "exclusion": config.map_or_else(unknown_exclusion, exclusion),
         "automaticFailover": automatic_failover(stored, &states),
         "arbiters": {
@@ -83,6 +77,8 @@ pub(super) fn health(paths: &Paths) -> Value {
             "held": null,
         },
         "policy": policy(config),
+        "heartbeats": unknown_heartbeats(),
+        "mail": config.map(|config| mail(paths, config)),
         "services": services(&states),
         "lastDecision": null,
         "problems": problems,
@@ -115,9 +111,52 @@ fn automatic_failover(stored: Option<&Durable>, states: &Value) -> Value {
     }
 }
 
+/// What waits on disk is known; how delivery goes is not.
+fn mail(paths: &Paths, config: &Config) -> Value {
+    let Some(server) = mail_server(config) else { return Value::Null };
+    let waiting = paths.mail_dir.is_dir().then(|| Queue::open(&paths.mail_dir).0.waiting());
+    json!({
+        "server": format!("{}:{}", server.host, server.port),
+        "recipients": server.recipients,
+        "waiting": waiting.unwrap_or(0),
+        "delivered": null,
+        "givenUp": null,
+        "lastDelivered": null,
+        "trouble": null,
+        "caEnds": server.ca_ends,
+    })
+}
+
+fn unknown_heartbeats() -> Value {
+    let keys = [
+        "pings",
+        "unansweredRuns",
+        "takenForLost",
+        "gaps",
+        "gapP50Ms",
+        "gapP99Ms",
+        "gapMaxMs",
+        "gapsAboveLost",
+        "lostAfterMs",
+        "advice",
+    ];
+    nulls(&keys)
+}
+
+fn unknown_peer(config: Option<&Config>) -> Value {
+    let mut peer =
+        nulls(&["name", "reachable", "localFailover", "role", "phase", "epoch", "lastHeard", "configEqual"]);
+    peer["name"] = json!(config.map(|config| &config.peer.name));
+    peer
+}
+
+fn nulls(keys: &[&str]) -> Value {
+    Value::Object(keys.iter().map(|key| ((*key).to_owned(), Value::Null)).collect())
+}
+
 fn unknown_exclusion() -> Value {
     let keys = ["mode", "leaseS", "fenceS", "windowS", "waitS", "leaseLeftS", "guard", "promise"];
-    Value::Object(keys.into_iter().map(|key| (key.to_owned(), Value::Null)).collect())
+    nulls(&keys)
 }
 
 fn policy(config: Option<&Config>) -> Value {

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Globals, exit, output};
+use super::{Globals, exit, output, story};
 use crate::daemon::history;
 
 /// Records that are shown unless more are asked for.
@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     id: Option<u64>,
     /// Show only this kind.
-    #[arg(long, value_parser = ["decision", "transition", "notice"])]
+    #[arg(long, value_parser = ["decision", "transition", "step", "notice", "observation"])]
     kind: Option<String>,
     /// Print one line of JSON per record.
     #[arg(long)]
@@ -63,28 +63,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     exit::code(exit::OK)
 }
 
-fn text<'a>(record: &'a Value, pointer: &str) -> &'a str {
-    record.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
 fn short(record: &Value) -> String {
-    let (id, time) = (history::id_of(record), text(record, "/time"));
-    let what = match text(record, "/kind") {
-        "decision" => {
-            let engine = record.pointer("/policy/engine").cloned().unwrap_or(json!("?"));
-            format!(
-                "{} ({}): {} {} → {}",
-                text(record, "/situation"),
-                engine.as_str().unwrap_or("?"),
-                text(record, "/verdict/action"),
-                text(record, "/verdict/description"),
-                text(record, "/outcome")
-            )
-        }
-        "transition" => {
-            format!("{} → {}: {}", text(record, "/from"), text(record, "/to"), text(record, "/text"))
-        }
-        _ => format!("{}: {}", text(record, "/trigger"), text(record, "/text")),
-    };
-    format!("{id:>5}  {time}  {what}")
+    let time = record["time"].as_str().unwrap_or_default();
+    format!("{:>5}  {time}  {}", history::id_of(record), story::what(record))
 }

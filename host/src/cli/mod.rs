@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
+use crate::config::Config;
 use crate::paths::Paths;
 
 pub mod api;
@@ -16,18 +17,24 @@ pub mod ask;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod drill;
+mod drill_checks;
 pub mod exclusion;
 pub mod exit;
+pub mod explain;
 pub mod health;
 mod health_down;
+mod health_screen;
 pub mod history;
 pub mod init;
 mod json_diff;
 mod made;
 mod manual;
+pub mod notify;
 pub mod output;
 mod pair;
 pub mod ping;
+pub mod plan;
 pub mod plugin;
 pub mod plugin_check;
 mod plugin_findings;
@@ -38,19 +45,23 @@ mod policy_live;
 pub mod policy_new;
 pub mod policy_probes;
 mod policy_question;
+pub mod policy_reload;
 mod policy_replay;
 mod policy_report;
 pub mod policy_test;
 pub mod policy_types;
 pub mod run;
+pub mod screen;
 mod service;
 pub mod simulate;
 mod simulate_guest;
+mod simulate_replay;
 mod simulate_report;
 mod simulate_series;
 pub mod sink;
 pub mod spelling;
 pub mod step;
+mod story;
 mod strict;
 pub mod toolkit;
 mod update;
@@ -78,6 +89,20 @@ impl Globals {
     /// The files of the chosen root.
     pub fn paths(&self) -> Paths {
         Paths::below(self.root.as_deref())
+    }
+}
+
+impl Globals {
+    /// The configuration of the chosen root; where it cannot be used, that is said.
+    ///
+    /// # Errors
+    /// The status to end with.
+    pub fn config(&self) -> Result<Config, ExitCode> {
+        let loaded = crate::config::load(&self.paths());
+        loaded.map(|(config, _)| config).map_err(|errors| {
+            output::failed(&errors.to_string());
+            exit::code(exit::USAGE)
+        })
     }
 }
 
@@ -133,6 +158,15 @@ enum Command {
     Exclusion(exclusion::Args),
     /// List past decisions.
     History(history::Args),
+    /// Tell a past decision as a story: inputs, rule, gate, effect, the nearest flip.
+    Explain(explain::Args),
+    /// Print the steps of a role change.
+    Plan(plan::Args),
+    /// Prove that everything a failover needs would work, without changing a role.
+    Drill(drill::Args),
+    /// Try the mails, or list those that wait.
+    #[command(subcommand)]
+    Notify(notify::Args),
     /// The tools of the manual.
     #[command(subcommand)]
     Toolkit(toolkit::Args),
@@ -171,7 +205,9 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             // A closed standard output while printing help is nobody's problem.
             let _ = error.print();
             if error.use_stderr() {
-                output::noted(error.to_string().trim());
+                let text = error.to_string();
+                let first = text.lines().next().unwrap_or_default();
+                output::noted(first.trim_start_matches("error: "));
             }
             exit::code(if error.use_stderr() { exit::USAGE } else { exit::OK })
         }
@@ -202,6 +238,10 @@ fn run(cli: Cli) -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Config(args) => config::run(&globals, args),
         Command::History(args) => history::run(&globals, args),
+        Command::Explain(args) => explain::run(&globals, &args),
+        Command::Plan(args) => plan::run(&globals, &args),
+        Command::Drill(args) => drill::run(&globals, &args),
+        Command::Notify(args) => notify::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),

@@ -8,6 +8,7 @@ use serde_json::{Value, json as object};
 
 use super::client::ClientError;
 use super::exit;
+use super::screen::Look;
 
 /// What this run of the program has printed. Whoever asks for JSON gets a line of it on every path; that is seen to
 /// here, because no command knows of the errors of all others.
@@ -42,9 +43,13 @@ pub fn end() {
 }
 
 /// Prints a text and a newline. A closed pipe (`| head`) is the reader's choice and no failure.
-pub fn line(text: &str) {
+pub fn line(content: &str) {
+    text(&format!("{content}\n"));
+}
+
+fn text(content: &str) {
     let mut out = anstream::stdout().lock();
-    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
+    if let Err(error) = write!(out, "{content}").and_then(|()| out.flush())
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         failed(&format!("standard output cannot be written: {error}"));
@@ -55,6 +60,38 @@ pub fn line(text: &str) {
 pub fn json(value: &Value) {
     printed().has_json = true;
     line(&value.to_string());
+}
+
+/// Shows a picture where the one before stood. Without a terminal the pictures follow each other.
+pub fn picture(lines: &[String], look: Look) {
+    let Some(rows) = look.rows else {
+        lines.iter().for_each(|each| line(each));
+        line("");
+        return;
+    };
+    // Line by line over the old picture, so that nothing flickers; what is left of it is cleared.
+    control("\u{1b}[H");
+    let shown = if lines.len() > rows { rows.saturating_sub(2) } else { lines.len() };
+    for (number, each) in lines[..shown].iter().enumerate() {
+        control("\u{1b}[K");
+        if number + 1 == lines.len() {
+            text(each);
+        } else {
+            line(each);
+        }
+    }
+    if shown < lines.len() {
+        control("\u{1b}[K");
+        text(&format!("({} more lines; make the terminal larger)", lines.len() - shown));
+    }
+    control("\u{1b}[K\u{1b}[J");
+}
+
+/// Moves the cursor, also where colours are switched off.
+fn control(escape: &str) {
+    let mut out = io::stdout().lock();
+    // The text that follows reports a terminal that is gone.
+    let _ = out.write_all(escape.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Remembers what went wrong and has been said.
@@ -72,10 +109,15 @@ pub fn failed(message: &str) {
 
 /// Says what went wrong with the daemon; the status that goes with it.
 pub fn no_answer(error: &ClientError) -> ExitCode {
+    exit::code(unanswered(error))
+}
+
+/// The same, with the status as a number.
+pub fn unanswered(error: &ClientError) -> u8 {
     failed(&crate::config::chain(error));
     match error {
-        ClientError::Refused(_) => exit::code(exit::FAILED),
-        ClientError::Down(_) | ClientError::Socket(..) | ClientError::Broken(_) => exit::code(exit::USAGE),
+        ClientError::Refused(_) => exit::FAILED,
+        ClientError::Down(_) | ClientError::Socket(..) | ClientError::Broken(_) => exit::USAGE,
     }
 }
 

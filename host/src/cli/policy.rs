@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Globals, exit, output, policy_eval, policy_new, policy_test, policy_types};
+use super::{
+    Globals, exit, output, policy_eval, policy_new, policy_question, policy_reload, policy_test, policy_types,
+};
 use crate::policy::{Engine, Failure, Permissions, PolicySpec, Runner, engine_of, find_default_plugin};
 
 /// Longest evaluation where nothing else is said: the default of `policy.deadline`.
@@ -28,6 +30,8 @@ pub enum Args {
     Eval(policy_eval::Args),
     /// Ask a policy every question of its cases file, and compare the answers.
     Test(policy_test::Args),
+    /// Have the running watchdog load its policy again.
+    Reload(policy_reload::Args),
     /// Write the types that editors complete and check Lua policies with.
     Types(policy_types::Args),
 }
@@ -38,6 +42,9 @@ pub struct CheckArgs {
     /// A .lua file, a .so plugin, an executable script, or the word "default".
     #[arg(value_name = "FILE")]
     policy: PathBuf,
+    /// What `[policy.config]` would hold, as a JSON file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -47,6 +54,7 @@ pub struct CheckArgs {
 pub fn run(globals: &Globals, args: Args) -> ExitCode {
     with_runtime("policy", async || match args {
         Args::New(args) => policy_new::new(&args),
+        Args::Reload(args) => policy_reload::reload(globals, &args),
         Args::Types(args) => policy_types::write(&args),
         Args::Check(args) => check(&args).await,
         Args::Eval(args) => policy_eval::eval(globals, &args).await,
@@ -107,8 +115,18 @@ async fn check(args: &CheckArgs) -> u8 {
             return exit::USAGE;
         }
     };
+    let config = match args.config.as_deref().map(policy_question::read).transpose() {
+        Ok(config) => config,
+        Err(message) => {
+            eprintln!("dr-watchdog policy check: {message}");
+            return exit::USAGE;
+        }
+    };
     let loaded = match spec(&args.policy, folder.path()) {
-        Ok(spec) => {
+        Ok(mut spec) => {
+            if let Some(config) = config {
+                spec.config = config;
+            }
             let engine = spec.engine;
             Runner::load(spec).await.map(|runner| (engine, runner))
         }

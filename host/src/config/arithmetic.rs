@@ -50,6 +50,7 @@ pub fn arithmetic(config: &Config) -> Arithmetic {
         term("D", exclusion.fence_deadline, "time to fence"),
         term("look", exclusion.look, "from one look at an arbiter to the next"),
         term("lookTimeout", exclusion.look_timeout, "deadline of a look"),
+        term("round", half_mute_round(config), "one look at every arbiter while half of them are mute"),
         term("G", exclusion.gap(), "largest gap between looks = 2 × look + lookTimeout"),
         term("P", exclusion.hold_age(), "age from which a held session counts = G + 1 s"),
         term("W", exclusion.window(), "oldest look that a decision may use = G"),
@@ -58,6 +59,10 @@ pub fn arithmetic(config: &Config) -> Arithmetic {
         term("F", exclusion.wait, &wait),
     ];
     Arithmetic { terms, promises: promises(config) }
+}
+
+fn half_mute_round(config: &Config) -> Duration {
+    config.exclusion.round(config.arbiters.len() / 2)
 }
 
 /// What an operator may rely on in verdict mode.
@@ -69,7 +74,7 @@ fn promises(config: &Config) -> Vec<String> {
     let nodes = Core::split(&config.core.peer_load_balancer_nodes)
         .filter(|node| *node != config.core.peer_vip)
         .count();
-    vec![
+    let mut promises = vec![
         format!(
             "a lost site is declared lost after at most heartbeat.interval + timeout × (1 + retries) = {} + {} × \
              {tries} = {}{}",
@@ -86,7 +91,18 @@ fn promises(config: &Config) -> Vec<String> {
         "two sites serve at once: no bound. In mode \"verdict\" the verdict alone decides, so both sites may serve \
          while they cannot hear each other"
             .to_owned(),
-    ]
+    ];
+    let (round, window) = (half_mute_round(config), config.exclusion.window());
+    if round > window {
+        promises.push(format!(
+            "with half of the {} arbiters mute one round of looks takes {}, longer than W = {}: what was seen first is \
+             too old by then. Fewer arbiters or a shorter exclusion.lookTimeout mend that",
+            config.arbiters.len(),
+            spelled(round),
+            spelled(window),
+        ));
+    }
+    promises
 }
 
 /// The arithmetic as lines of text.

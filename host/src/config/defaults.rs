@@ -37,7 +37,7 @@ pub(super) const POLICY_MEMORY_BYTES: u64 = 128 << 20;
 pub(super) const STEP_DEADLINE: Duration = s(300);
 
 /// All of them, key by key. `exclusion.wait` is not here: its default is computed from the others.
-pub const TABLE: [Default; 43] = [
+pub const TABLE: [Default; 46] = [
     default("mode", "\"enforce\"", "verdicts are carried out; \"observe\" only records them"),
     default("site.initialRole", "\"standby\"", "a site without a stored state must not serve unasked"),
     default("peer.sshPort", "22", "TCP port; the port of SSH"),
@@ -102,6 +102,8 @@ pub const TABLE: [Default; 43] = [
     default("exclusion.peerHoldAddresses", "[]", "addresses; without any, core.peerDeviceMgtIps is compared"),
     default("policy.deadline", "10", "s; an evaluation with its host calls: two looks of 5 s"),
     default("policy.memory", "\"128MiB\"", "bytes; a hundred times what the default policy needs"),
+    default("policy.sandbox.seccomp", "true", "a further wall, where the kernel has it"),
+    default("policy.sandbox.landlock", "true", "a further wall, where the kernel has it"),
     default("policy.script.user", "\"\"", "user; without one the script runs as the watchdog does"),
     default("policy.script.secrets", "true", "old scripts log in to the arbiters by themselves"),
     default("file.backup.maxCount", "3", "backups; the manual's"),
@@ -113,6 +115,11 @@ pub const TABLE: [Default; 43] = [
     default("pgsql.hasFmpm", "false", "monitoring runs on the nodes of the site"),
     default("ssh.adapter", "\"russh\"", "the library that reaches most devices"),
     default("smtp.tls", "\"starttls\"", "the port follows: starttls 587, implicit 465, none 25"),
+    default(
+        "smtp.timeout",
+        "30",
+        "s for each answer of the server; the word that a mail is kept may take twice that",
+    ),
 ];
 
 /// The defaults of every arbiter.

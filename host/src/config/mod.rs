@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::paths::Paths;
 
 pub mod arithmetic;
+pub mod certificate;
 pub mod defaults;
 mod error;
 mod lower;

@@ -50,7 +50,7 @@ pub struct Config {
     pub role_change: RoleChange,
     /// `[ssh]`.
     pub ssh: Ssh,
-    /// `[smtp]`, if written. Nothing is mailed yet.
+    /// `[smtp]`, if written.
     pub smtp: Option<Smtp>,
 }
 
@@ -184,7 +184,21 @@ pub struct Exclusion {
     pub peer_hold_addresses: Vec<String>,
 }
 
+/// Most arbiters that are connected to at once: log-ins cost this machine, and the network, more than all else.
+pub const LOOKS_AT_ONCE: usize = 256;
+
+/// How long so many take, so many at once, if each takes its whole span; one turn at least.
+pub fn turns(count: usize, at_once: usize, span: Duration) -> Duration {
+    let turns = count.div_ceil(at_once.max(1)).max(1);
+    span.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
+}
+
 impl Exclusion {
+    /// One look at every arbiter while so many of them are mute: each of these keeps its place until its deadline.
+    pub fn round(&self, mute: usize) -> Duration {
+        turns(mute, LOOKS_AT_ONCE, self.look_timeout)
+    }
+
     /// G: largest gap, from sending one look to the answer of the next.
     pub fn gap(&self) -> Duration {
         self.look * 2 + self.look_timeout
@@ -289,12 +303,16 @@ pub struct Smtp {
     pub port: u16,
     /// How the connection is protected.
     pub tls: Tls,
+    /// Certificates that are trusted beside those of the system.
+    pub ca: Option<String>,
     /// User of the log-in, if the server wants one.
     pub username: Option<String>,
     /// Its password.
     pub password: Option<SecretString>,
     /// Sender of every mail.
     pub from: String,
+    /// How long each answer of the server is awaited.
+    pub timeout: Duration,
 }
 
 /// `smtp.tls`.

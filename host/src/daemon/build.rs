@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use dr_watchdog_core::evidence::Evidence;
+use dr_watchdog_core::evidence::{Evidence, ManagedRule};
 use dr_watchdog_core::{Event, Now, Settings, Watchdog};
 use dr_watchdog_sdk::evidence::{ArbiterEvidence, SshOutcome};
-use tokio::sync::mpsc;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
 
 use super::effects::World;
 use crate::arbiters::{self, Arbiters, Report, Target};
@@ -57,7 +58,9 @@ fn targets(config: &Config) -> Vec<Target> {
     config.arbiters.iter().map(target).collect()
 }
 
-fn timers(config: &Config) -> arbiters::Settings {
+/// Times and addresses that all arbiters share.
+pub fn timers(config: &Config) -> arbiters::Settings {
+    let peer = ManagedRule::new(&config.exclusion.peer_hold_addresses, Some(&config.core), 0).peer_addresses;
     let heartbeat = &config.watchdog.heartbeat;
     arbiters::Settings {
         look: config.exclusion.look,
@@ -67,6 +70,7 @@ fn timers(config: &Config) -> arbiters::Settings {
         ping_retries: heartbeat.retries,
         source: config.site.source_address,
         hold_address: config.exclusion.hold_address,
+        families: arbiters::parse::Families::of(&peer),
     }
 }
 
@@ -200,9 +204,18 @@ pub(super) fn replace(world: &mut World, core: &Watchdog, config: &Rc<Config>) -
             world.arbiters.start_looking();
         }
     }
-    world.config = Rc::clone(config);
+    world.configure(config);
     world.desk.load(spec, World::network(config, &world.pinger, &world.arbiters));
     Ok(())
+}
+
+/// Has the policy of the running configuration loaded again; how it went comes later.
+///
+/// # Errors
+/// When the default plugin is nowhere to be found.
+pub(super) fn reload_policy(world: &World) -> Result<oneshot::Receiver<Value>, policy::Failure> {
+    let spec = policy_spec(&world.config, &world.paths)?;
+    Ok(world.desk.reload(spec, World::network(&world.config, &world.pinger, &world.arbiters)))
 }
 
 /// Takes what the other site says to the core, until the link is dropped.

@@ -5,21 +5,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use dr_watchdog_core::effect::{Ask, Decision, Notice, PingTargets, PlanKind, Trigger};
+use dr_watchdog_core::gates::Gate;
 use dr_watchdog_core::{Effect, Event, Now, Watchdog};
 use dr_watchdog_sdk::Context;
+use dr_watchdog_sdk::verdict::Action;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::health::Problem;
 use super::history::History;
 use super::live_network::LiveNetwork;
+use super::mailing;
 use super::policy_desk::{Answered, Desk, Job};
 use super::state_file::StateFile;
 use super::steps::Steps;
+use super::watched::Watched;
 use super::{records, sections, settings};
 use crate::arbiters::Arbiters;
 use crate::config::{self, Config};
 use crate::frames::Response;
+use crate::notify::Notifier;
 use crate::paths::Paths;
 use crate::peer::link::Link;
 use crate::policy::Question;
@@ -37,6 +42,10 @@ pub(super) struct World {
     pub(super) steps: Steps,
     pub(super) state_file: StateFile,
     pub(super) history: History,
+    pub(super) notifier: Notifier,
+    pub(super) watched: Watched,
+    /// Tells tasks that go on over a reload.
+    configured: watch::Sender<Rc<Config>>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Questions whose decision is not yet in the history, with what was asked and answered.
     pub(super) open: BTreeMap<u64, records::Asked>,
@@ -66,9 +75,12 @@ impl World {
         steps: Steps,
         state_file: StateFile,
         history: History,
+        notifier: Notifier,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let verification = super::verification::Verification::begin(&config);
+        let configured = watch::Sender::new(Rc::clone(&config));
+        let watched = Watched::read(&paths.history_file);
         Self {
             verification,
             paths,
@@ -80,6 +92,9 @@ impl World {
             steps,
             state_file,
             history,
+            notifier,
+            watched,
+            configured,
             events,
             open: BTreeMap::new(),
             last_decision: None,
@@ -89,6 +104,18 @@ impl World {
             shown: Value::Null,
             is_ending: false,
         }
+    }
+
+    /// The configuration in force, now and after each reload.
+    pub(super) fn configured(&self) -> watch::Receiver<Rc<Config>> {
+        self.configured.subscribe()
+    }
+
+    /// Puts a configuration in force.
+    pub(super) fn configure(&mut self, config: &Rc<Config>) {
+        self.config = Rc::clone(config);
+        self.notifier.set_server(mailing::server(config));
+        self.configured.send_replace(Rc::clone(config));
     }
 
     /// Whether a request ended the daemon.
@@ -101,7 +128,10 @@ impl World {
         match effect {
             Effect::PingPeer { ping, targets, timeout, tries } => {
                 let hosts = match targets {
-                    PingTargets::Vip => vec![self.config.core.peer_vip.clone()],
+                    PingTargets::Vip => {
+                        self.watched.pings_vip(ping);
+                        vec![self.config.core.peer_vip.clone()]
+                    }
                     PingTargets::Nodes => settings::peer_nodes(&self.config.core),
                 };
                 let (pinger, events) = (Arc::clone(&self.pinger), self.events.clone());
@@ -180,6 +210,11 @@ impl World {
         let outcome = answered.outcome;
         let failure = outcome.failure.as_ref().map(|failure| failure.message.clone());
         let verdict = outcome.verdict.clone();
+        if answered.is_newly_quarantined {
+            let why = failure.clone().unwrap_or_default();
+            // The receiver is gone only when the daemon ends.
+            let _ = self.events.send(Event::PolicyQuarantined { policy: outcome.policy.clone(), why });
+        }
         if let Some(asked) = self.open.get_mut(&answered.ask) {
             asked.outcome = Some(outcome);
         }
@@ -198,17 +233,21 @@ impl World {
         tracing::info!(verdict = action, "{why}: {}", decision.outcome);
         let record = records::decision(now, core, decision, asked);
         self.last_decision = Some(records::short(&record));
-        if let Some(id) = self.append(record)
-            && let Some(last) = &mut self.last_decision
-        {
+        let id = self.append(record);
+        if let (Some(id), Some(last)) = (id, &mut self.last_decision) {
             last["id"] = json!(id);
         }
+        let would_have = decision.stopped.as_ref().is_some_and(|stop| stop.gate == Gate::Enforce);
+        if would_have && decision.verdict.action == Action::BeActive {
+            self.watched.observing.would_have_taken_over(now.wall, id, core.peer());
+        }
+        mailing::decision(self, now, core, decision, id);
         if decision.failure.is_none() {
             self.problems.remove(&Trigger::PolicyFailed);
         }
     }
 
-    fn append(&mut self, record: serde_json::Map<String, Value>) -> Option<u64> {
+    pub(super) fn append(&mut self, record: serde_json::Map<String, Value>) -> Option<u64> {
         match self.history.append(record) {
             Ok(id) => Some(id),
             Err(error) => {
@@ -233,6 +272,7 @@ impl World {
             ("DR_WATCHDOG_PLAN".to_owned(), kind.word().to_owned()),
             ("DR_WATCHDOG_EPOCH".to_owned(), core.epoch().to_string()),
         ];
+        self.watched.runs_step(kind, &step.name);
         self.steps.start(plan, index, step, environment);
     }
 
@@ -242,7 +282,7 @@ impl World {
         }
     }
 
-    /// What will be mailed goes to the log and the history.
+    /// What is mailed goes to the log and the history too.
     fn notify(&mut self, now: Now, core: &Watchdog, notice: &Notice) {
         let is_good = matches!(
             notice.trigger,
@@ -256,12 +296,14 @@ impl World {
         if let Some(problem) = records::problem(notice) {
             self.problems.insert(notice.trigger, problem);
         }
-        self.append(records::notice(now, core, notice));
+        let record = self.append(records::notice(now, core, notice));
+        mailing::notice(self, now, core, notice, record);
     }
 
     /// Puts the states where `api v1 config` finds them when the daemon is down (reading A31).
     pub(super) fn show(&mut self, now: Now, core: &Watchdog) {
         let states = json!(sections::states(now, core));
+        self.watched.since.look(now.wall, &states);
         let timeless = records::without_times(&states);
         if timeless == self.shown {
             return;

@@ -7,6 +7,7 @@ use dr_watchdog_sdk::sections::Role;
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::config::model::Mode;
 
 /// What the core does not know and health shows.
 #[derive(Debug)]
@@ -15,6 +16,14 @@ pub struct Beside<'a> {
     pub policy: Value,
     /// The newest decision; null if there is none yet.
     pub last_decision: Option<&'a Value>,
+    /// How mail is delivered; null where nobody is to be mailed.
+    pub mail: Value,
+    /// How long all steps to become active took the last time, if each was measured.
+    pub steps_s: Option<f64>,
+    /// How long the other site was silent in good times.
+    pub heartbeats: Value,
+    /// The newest finding of observe mode; null if there is none.
+    pub observed: Value,
     /// Troubles of the daemon itself.
     pub problems: &'a [Problem],
     /// States of the services.
@@ -84,7 +93,12 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
             "lastHeard": peer.map(|beat| beat.heard),
             "configEqual": peer.and_then(|beat| beat.config_equal),
         },
-        "takeover": takeover(now, core, config),
+        "mode": match config.mode {
+            Mode::Enforce => "enforce",
+            Mode::Observe => "observe",
+        },
+        "observed": beside.observed,
+        "takeover": takeover(now, core, config, beside.steps_s),
         "exclusion": exclusion(config),
         "automaticFailover": {
             "enabled": automatic.is_on(),
@@ -98,8 +112,11 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
             // While nobody looks, the sessions that this site holds are what is known of them.
             "managed": if core.is_looking() { evidence.managed() } else { core.holds_open() as u64 },
             "held": core.holds_open(),
+            "roundS": core.settings().look_round.as_secs_f64(),
         },
         "policy": beside.policy,
+        "heartbeats": beside.heartbeats,
+        "mail": beside.mail,
         "services": beside.services,
         "lastDecision": beside.last_decision,
         "problems": problems.iter().map(|problem| json!({
@@ -119,7 +136,7 @@ const fn role_of(phase: Phase) -> Role {
 }
 
 /// Whether the standby of the pair may take over now, and how long that would take.
-fn takeover(now: Now, core: &Watchdog, config: &Config) -> Value {
+fn takeover(now: Now, core: &Watchdog, config: &Config, steps_s: Option<f64>) -> Value {
     let heartbeat = &config.watchdog.heartbeat;
     let tries = u64::from(heartbeat.retries) + 1;
     let lost_ms = heartbeat.interval.ms() + heartbeat.timeout.ms() * tries;
@@ -141,7 +158,7 @@ fn takeover(now: Now, core: &Watchdog, config: &Config) -> Value {
             Some(_) => String::new(),
         },
     };
-    json!({"possible": why.is_empty(), "why": why, "withinS": within_ms.div_ceil(1_000)})
+    json!({"possible": why.is_empty(), "why": why, "withinS": within_ms.div_ceil(1_000), "stepsS": steps_s})
 }
 
 /// Code and state of each service.

@@ -13,6 +13,8 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 const LINE_BYTES_MAX: u64 = 16 << 20;
 /// From the end of the file so many bytes are searched for the last number.
 const TAIL_BYTES: u64 = 16 << 20;
+/// In so many bytes of a line its kind stands.
+const KIND_BYTES: usize = 64;
 
 /// Why a record was not written.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +142,26 @@ pub fn records(path: &Path, most: usize) -> io::Result<Vec<Value>> {
     Ok(found.into())
 }
 
+/// The newest records of one kind, oldest first, as far as they stand in the last part of the file. Only lines of
+/// that kind are read as JSON, so that a start is not delayed by decisions of megabytes.
+///
+/// # Errors
+/// When the file cannot be read; a history that does not exist yet has none.
+pub fn newest_of(path: &Path, kind: &str) -> io::Result<Vec<Value>> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let bytes = file.metadata()?.len();
+    let tail = tail(&mut file, bytes)?;
+    let mark = format!("\"kind\":\"{kind}\"");
+    // The kind stands right after the number.
+    let begins =
+        |line: &&[u8]| line[..line.len().min(KIND_BYTES)].windows(mark.len()).any(|w| w == mark.as_bytes());
+    let lines = tail.split(|byte| *byte == b'\n').filter(begins);
+    Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +198,24 @@ mod tests {
         let all = records(&path, 0).unwrap();
         assert_eq!(all.len(), 2);
         assert_eq!(all[1]["text"], "b");
+    }
+
+    #[test]
+    fn the_newest_of_a_kind_are_found_among_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        assert!(newest_of(&path, "step").unwrap().is_empty());
+        let mut history = History::open(&path).unwrap();
+        for (kind, text) in [("step", "a"), ("decision", "\"kind\":\"step\""), ("step", "b")] {
+            let mut record = Map::from_iter([("kind".to_owned(), json!(kind))]);
+            record.insert("text".to_owned(), json!(text));
+            history.append(record).unwrap();
+        }
+        let found = newest_of(&path, "step").unwrap();
+        assert_eq!(
+            found.iter().map(|record| record["text"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
     }
 
     #[test]

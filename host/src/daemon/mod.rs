@@ -10,17 +10,25 @@ pub mod steps;
 
 mod build;
 mod effects;
+mod journal;
 mod live_network;
+mod mailing;
+mod observing;
 mod operator;
+mod peer_login;
 mod peer_ping;
 mod policy_desk;
+mod policy_versions;
 mod records;
 mod requests;
 mod run_loop;
 mod sections;
 mod settings;
+mod silence;
+mod since;
 mod systemd;
 mod verification;
+mod watched;
 
 use std::fs;
 use std::io;
@@ -31,10 +39,12 @@ use std::sync::Arc;
 
 use dr_watchdog_core::Watchdog;
 use dr_watchdog_core::durable::Found;
+use dr_watchdog_core::journal::Begin;
 use tokio::sync::mpsc;
 
-pub use build::{arbiters as build_arbiters, evidence};
+pub use build::{arbiters as build_arbiters, evidence, timers as arbiter_settings};
 pub use live_network::{live_network, ping_all};
+pub use mailing::server as mail_server;
 pub use run_loop::now;
 pub use settings::settings;
 
@@ -46,6 +56,7 @@ use crate::policy::Failure;
 use crate::probe::ping::{PingError, Pinger};
 use effects::World;
 use history::{History, HistoryError};
+use journal::Journal;
 use lock::{Lock, LockError};
 use policy_desk::Desk;
 use run_loop::Inbox;
@@ -103,8 +114,8 @@ pub async fn run(paths: Paths) -> Result<(), DaemonError> {
     }
     make_folders(&paths)?;
     let _lock = Lock::take(&paths.pid_file)?;
-    let (world, inbox) = build(paths, Rc::new(config)).await?;
-    let core = boot(&world)?;
+    let (mut world, inbox) = build(paths, Rc::new(config)).await?;
+    let (core, journal) = boot(&mut world)?;
     tracing::info!(
         site = world.config.site.name,
         role = core.role().word(),
@@ -112,7 +123,7 @@ pub async fn run(paths: Paths) -> Result<(), DaemonError> {
         "the watchdog of this site runs"
     );
     let socket = world.paths.socket.clone();
-    let result = run_loop::run(core, world, inbox).await;
+    let result = run_loop::run(core, world, inbox, journal).await;
     if let Err(error) = fs::remove_file(&socket) {
         tracing::warn!(%error, file = %socket.display(), "the control socket stays behind; it is in nobody's way");
     }
@@ -162,11 +173,23 @@ async fn build(paths: Paths, config: Rc<Config>) -> Result<(World, Inbox), Daemo
     }
     let steps = Steps::new(steps::launcher(), ends);
     let state_file = StateFile::new(paths.state_file.clone());
-    let world = World::new(paths, config, arbiters, pinger, link, desk, steps, state_file, history, events);
-    Ok((world, Inbox { events: heard, answers: answered, steps: ended, requests: asked, in_flight }))
+    let notifier = mailing::open(&paths, &config);
+    let world =
+        World::new(paths, config, arbiters, pinger, link, desk, steps, state_file, history, notifier, events);
+    let (logins, logged_in) = mpsc::unbounded_channel();
+    peer_login::start(world.configured(), logins);
+    let inbox = Inbox {
+        events: heard,
+        answers: answered,
+        steps: ended,
+        requests: asked,
+        logins: logged_in,
+        in_flight,
+    };
+    Ok((world, inbox))
 }
 
-fn boot(world: &World) -> Result<Watchdog, DaemonError> {
+fn boot(world: &mut World) -> Result<(Watchdog, Journal), DaemonError> {
     let boot_id_file = Path::new(BOOT_ID_FILE);
     let boot_id = fs::read_to_string(boot_id_file).map_err(files(boot_id_file, "read"))?;
     let found = world.state_file.read();
@@ -176,5 +199,14 @@ fn boot(world: &World) -> Result<Watchdog, DaemonError> {
             Err(error) => tracing::error!(%error, "{why}; it could not be copied aside"),
         }
     }
-    Ok(Watchdog::boot(now(), settings(&world.config), boot_id.trim(), found))
+    mailing::found(world, &found);
+    let begin = Begin {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        now: now(),
+        settings: settings(&world.config),
+        boot: Begin::boot_of(boot_id.trim()),
+        found,
+    };
+    let journal = Journal::begin(&world.paths.journal_file, begin.clone());
+    Ok((begin.core(), journal))
 }

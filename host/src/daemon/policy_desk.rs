@@ -6,12 +6,14 @@ use dr_watchdog_core::evidence::Evidence;
 use dr_watchdog_sdk::Role;
 use dr_watchdog_sdk::threshold::Threshold;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::policy_versions::Versions;
 use crate::policy::answers::{Answers, Network};
-use crate::policy::runner::nothing;
-use crate::policy::{Failure, Outcome, PolicySpec, Question, Runner};
+use crate::policy::backoff::{Backoff, quarantined};
+use crate::policy::runner::{State, nothing};
+use crate::policy::{Failure, FailureKind, Outcome, PolicySpec, Question, Runner};
 
 /// A question with everything its host calls are answered from.
 #[derive(Debug)]
@@ -35,12 +37,17 @@ pub(super) struct Answered {
     pub ask: u64,
     /// How the evaluation ended.
     pub outcome: Outcome,
+    /// Whether it was the last one until the policy is loaded again.
+    pub is_newly_quarantined: bool,
 }
 
 enum Order {
     Ask(Box<Job>),
-    Load(Box<PolicySpec>, Rc<dyn Network>),
+    Load(Box<PolicySpec>, Rc<dyn Network>, Option<Told>),
 }
+
+/// Who asked for a load, and is told how it went.
+type Told = oneshot::Sender<Value>;
 
 /// The handle of the run loop.
 #[derive(Debug)]
@@ -71,7 +78,14 @@ impl Desk {
 
     /// Loads another policy, or the same one again. One that cannot be loaded leaves the old one running.
     pub(super) fn load(&self, spec: PolicySpec, network: Rc<dyn Network>) {
-        self.order(Order::Load(Box::new(spec), network));
+        self.order(Order::Load(Box::new(spec), network, None));
+    }
+
+    /// The same, for somebody who waits for how it went.
+    pub(super) fn reload(&self, spec: PolicySpec, network: Rc<dyn Network>) -> oneshot::Receiver<Value> {
+        let (told, waiting) = oneshot::channel();
+        self.order(Order::Load(Box::new(spec), network, Some(told)));
+        waiting
     }
 
     fn order(&self, order: Order) {
@@ -87,47 +101,135 @@ impl Desk {
 }
 
 async fn serve(
-    mut spec: PolicySpec,
+    spec: PolicySpec,
     mut network: Rc<dyn Network>,
     mut queue: mpsc::UnboundedReceiver<Order>,
     answers: mpsc::UnboundedSender<Answered>,
     told: watch::Sender<Value>,
 ) {
-    let mut loaded = load(&spec).await;
-    tell(&told, &spec, &loaded);
+    let mut served = Served::load(spec).await;
+    told.send_replace(served.status());
     while let Some(order) = queue.recv().await {
         match order {
             Order::Ask(job) => {
-                if loaded.is_err() {
-                    loaded = load(&spec).await;
-                }
+                let was_quarantined = served.is_quarantined();
                 let ask = job.ask;
-                let outcome = match &mut loaded {
-                    Ok(runner) => evaluate(runner, *job, &*network).await,
-                    Err(failure) => unloaded(&spec, &job, failure.clone()),
-                };
+                let outcome = served.evaluate(*job, &*network).await;
+                let is_newly_quarantined = served.is_quarantined() && !was_quarantined;
                 // The receiver is gone only when the daemon ends.
-                let _ = answers.send(Answered { ask, outcome });
+                let _ = answers.send(Answered { ask, outcome, is_newly_quarantined });
             }
-            Order::Load(next, reaches) => {
+            Order::Load(next, reaches, asker) => {
                 network = reaches;
-                match load(&next).await {
-                    Ok(runner) => {
-                        spec = *next;
-                        loaded = Ok(runner);
-                    }
-                    Err(failure) if loaded.is_ok() => {
-                        let (old, new) = (spec.path.display(), next.path.display());
-                        tracing::error!(%failure, "the policy {new} cannot be loaded; {old} keeps running");
-                    }
-                    Err(failure) => {
-                        spec = *next;
-                        loaded = Err(failure);
-                    }
+                let answer = served.replace(*next).await;
+                if let Some(asker) = asker {
+                    // Who asked may have gone away.
+                    let _ = asker.send(answer);
                 }
             }
         }
-        tell(&told, &spec, &loaded);
+        told.send_replace(served.status());
+    }
+}
+
+/// The policy that is asked.
+struct Served {
+    spec: PolicySpec,
+    loaded: Result<Runner, Failure>,
+    /// Crashes and hangs while it was loaded; a worker that loaded counts its own.
+    crashes: Backoff,
+    begun: Instant,
+    versions: Versions,
+}
+
+impl Served {
+    async fn load(spec: PolicySpec) -> Self {
+        let mut served = Self {
+            loaded: load(&spec).await,
+            spec,
+            crashes: Backoff::default(),
+            begun: Instant::now(),
+            versions: Versions::default(),
+        };
+        served.count();
+        served
+    }
+
+    fn count(&mut self) {
+        match &self.loaded {
+            Ok(_) => self.versions.loaded(),
+            Err(Failure { kind: FailureKind::Crash | FailureKind::Timeout, .. }) => {
+                self.crashes.crashed(self.begun.elapsed());
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn is_quarantined(&self) -> bool {
+        match &self.loaded {
+            Ok(runner) => runner.status().state == State::Quarantined,
+            Err(_) => self.crashes.is_quarantined(),
+        }
+    }
+
+    /// Another policy, or the same one again. One that cannot be loaded leaves the old one running. What is returned
+    /// is for whoever asked.
+    async fn replace(&mut self, next: PolicySpec) -> Value {
+        let mut next = Self::load(next).await;
+        let message = match &next.loaded {
+            Ok(_) => {
+                next.versions = std::mem::take(&mut self.versions);
+                next.versions.loaded();
+                let message = format!("version {} of {} runs", next.versions.running(), name(&next.spec));
+                *self = next;
+                Ok(message)
+            }
+            Err(failure) if self.loaded.is_ok() => {
+                let sentence = self.versions.refused(&self.spec.path, &next.spec.path, failure);
+                tracing::error!("the policy {sentence}");
+                Err(sentence)
+            }
+            Err(failure) => {
+                let sentence = format!("no version of the policy runs: {failure}");
+                next.versions = std::mem::take(&mut self.versions);
+                *self = next;
+                Err(sentence)
+            }
+        };
+        self.versions.answer(&name(&self.spec), message)
+    }
+
+    async fn evaluate(&mut self, job: Job, network: &dyn Network) -> Outcome {
+        let may_load = !self.crashes.is_quarantined() && self.crashes.wait(self.begun.elapsed()).is_zero();
+        if self.loaded.is_err() && may_load {
+            self.loaded = load(&self.spec).await;
+            self.count();
+        }
+        match &mut self.loaded {
+            Ok(runner) => evaluate(runner, job, network).await,
+            Err(_) if !may_load && self.crashes.is_quarantined() => unloaded(&self.spec, &job, quarantined()),
+            Err(failure) => unloaded(&self.spec, &job, failure.clone()),
+        }
+    }
+
+    fn status(&self) -> Value {
+        let mut status = match &self.loaded {
+            Ok(runner) => {
+                let mut status = json!(runner.status());
+                status["failure"] = Value::Null;
+                status["hint"] = Value::Null;
+                status
+            }
+            Err(failure) => {
+                let mut status = not_loaded(&self.spec, Some(failure));
+                if self.crashes.is_quarantined() {
+                    status["state"] = json!(State::Quarantined);
+                }
+                status
+            }
+        };
+        self.versions.show(&mut status);
+        status
     }
 }
 
@@ -182,19 +284,6 @@ fn name(spec: &PolicySpec) -> String {
     spec.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn tell(told: &watch::Sender<Value>, spec: &PolicySpec, loaded: &Result<Runner, Failure>) {
-    let status = match loaded {
-        Ok(runner) => {
-            let mut status = json!(runner.status());
-            status["failure"] = Value::Null;
-            status["hint"] = Value::Null;
-            status
-        }
-        Err(failure) => not_loaded(spec, Some(failure)),
-    };
-    told.send_replace(status);
-}
-
 /// The status of a policy that has no runner, with the failure to load it if there was one.
 fn not_loaded(spec: &PolicySpec, failure: Option<&Failure>) -> Value {
     json!({
@@ -203,8 +292,11 @@ fn not_loaded(spec: &PolicySpec, failure: Option<&Failure>) -> Value {
         "version": null,
         "state": "backoff",
         "restarts": 0,
+        "pid": null,
         "lastFailure": null,
         "failure": failure.map(|failure| &failure.message),
         "hint": failure.and_then(|failure| failure.hint.as_ref()),
+        "loadedVersion": 0,
+        "refused": null,
     })
 }

@@ -139,6 +139,8 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         | Trigger::ArbitersAnswer
         | Trigger::PeerLost
         | Trigger::PeerBack
+        // Shown as long as the policy itself says so.
+        | Trigger::PolicyQuarantined
         | Trigger::GateClosed
         | Trigger::StepFailed
         // `health` asks the core for these two, as they end without a notice.
@@ -153,6 +155,13 @@ pub(super) fn without_times(states: &Value) -> Value {
     for service in copy.as_object_mut().into_iter().flat_map(Map::values_mut) {
         if let Some(message) = service.pointer_mut("/msg").and_then(Value::as_object_mut) {
             message.remove("time");
+        }
+        for arbiter in
+            service.pointer_mut("/service/arbiters").and_then(Value::as_object_mut).into_iter().flatten()
+        {
+            for changing in ["lastGood", "rttMs"] {
+                arbiter.1.as_object_mut().and_then(|arbiter| arbiter.remove(changing));
+            }
         }
     }
     copy

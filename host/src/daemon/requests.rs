@@ -4,10 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_watchdog_core::effect::Trigger;
+use dr_watchdog_core::effect::{PlanKind, Trigger};
 use dr_watchdog_core::settings::Mode;
 use dr_watchdog_core::transitions::Phase;
 use dr_watchdog_core::{Event, Now, Watchdog};
+use dr_watchdog_sdk::Utc;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
@@ -18,10 +19,13 @@ use super::operator::{self, progress};
 use super::{build, sections};
 use crate::config;
 use crate::frames::{Request, Response, ResponseError};
+use crate::policy::backoff::CRASHES_MAX;
 
 /// Longest ping over the control socket, in milliseconds, and most tries: a caller waits for them.
 const PING_TIMEOUT_MS_MAX: u64 = 60_000;
 const PING_RETRIES_MAX: u64 = 10;
+/// Certificates that end sooner are told: a month, in which a new one is had at leisure.
+const CERTIFICATE_NOTICE_S: u64 = 30 * 86_400;
 /// Most hosts of one ping over the control socket.
 const PING_HOSTS_MAX: usize = 1_000;
 
@@ -78,6 +82,16 @@ pub(super) fn handle(
                 return None;
             }
             Err(error) => Err(error),
+        },
+        "policy.reload" => match build::reload_policy(world) {
+            Ok(told) => {
+                tokio::task::spawn_local(async move {
+                    let answer = told.await;
+                    send(reply, id, answer.map_err(|_| error("failed", "the watchdog ends")));
+                });
+                return None;
+            }
+            Err(failure) => Err(error("failed", failure.message)),
         },
         "reload" => match reload_now(world, core) {
             Ok(reloaded) => {
@@ -165,10 +179,22 @@ impl World {
                 "repair the policy; until then make this site standby by hand before the other one takes over",
             ));
         }
-        if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
+        if policy.get("state").and_then(Value::as_str) == Some("quarantined") {
+            let name = policy.get("name").and_then(Value::as_str).unwrap_or_default();
+            problems.push(Problem::critical(
+                format!("the policy {name} is quarantined, so this site decides nothing by itself: it crashed {CRASHES_MAX} times within 10 minutes"),
+                "correct it, then reload (SIGHUP); `history` shows how it crashed",
+            ));
+        } else if let Some(failure) = policy.get("failure").and_then(Value::as_str) {
             problems.push(Problem::critical(
                 format!("the policy cannot be loaded: {failure}"),
                 policy.get("hint").and_then(Value::as_str).unwrap_or("see `policy check`"),
+            ));
+        }
+        if let Some(refused) = policy.get("refused").and_then(Value::as_str) {
+            problems.push(Problem::warning(
+                format!("the policy {refused}"),
+                "correct the file (`policy check` tries it), then `policy reload`",
             ));
         }
         if self.link.is_none() {
@@ -177,10 +203,43 @@ impl World {
                 "set the same key at both sites",
             ));
         }
-        let services = services(&json!(sections::states(now, core)));
+        let mail = self.notifier.status();
+        problems.extend(mail_problems(now.wall, &mail));
+        let mut services = services(&json!(sections::states(now, core)));
+        self.watched.since.add_to(&mut services);
         let last_decision = self.last_decision.as_ref();
-        health(now, core, &self.config, &Beside { policy, last_decision, problems: &problems, services })
+        let steps = self.config.role_change.be_active.iter().map(|step| step.name.as_str());
+        let beside = Beside {
+            policy,
+            last_decision,
+            mail,
+            steps_s: self.watched.steps_s(PlanKind::BeActive, &steps.collect::<Vec<_>>()),
+            heartbeats: self.watched.silences.report(&self.config.watchdog.heartbeat),
+            observed: self.watched.observing.last(),
+            problems: &problems,
+            services,
+        };
+        health(now, core, &self.config, &beside)
     }
+}
+
+/// What `health` warns of about mail.
+fn mail_problems(now: Utc, mail: &Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(trouble) = mail["trouble"].as_str() {
+        problems.push(Problem::warning(
+            format!("{} mails wait: {trouble}", mail["waiting"]),
+            "they are sent when the server takes them; `notify test` tries it at once",
+        ));
+    }
+    let ends = mail["caEnds"].as_str().and_then(|ends| Utc::parse(ends).ok());
+    if let Some(ends) = ends.filter(|ends| *ends <= now.plus_s(CERTIFICATE_NOTICE_S)) {
+        problems.push(Problem::warning(
+            format!("a certificate of smtp.caFile ends at {ends}: mail stops then"),
+            "put the new one into the file beside it, then send SIGHUP",
+        ));
+    }
+    problems
 }
 
 /// `api v1 config --include`: the wanted sections, or all of them.
@@ -261,4 +320,19 @@ fn send(reply: Reply, id: u64, answer: Result<Value, ResponseError>) {
     };
     // The caller may have gone away; then nobody waits for the answer.
     let _ = reply.send(response);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_told_a_month_before_its_end() {
+        let ends = json!({"trouble": null, "waiting": 0, "caEnds": "2027-01-31T00:00:00+00:00"});
+        let at = |time: &str| mail_problems(Utc::parse(time).unwrap(), &ends).len();
+        assert_eq!(at("2026-12-01T00:00:00+00:00"), 0);
+        assert_eq!(at("2027-01-15T00:00:00+00:00"), 1);
+        assert_eq!(at("2028-01-15T00:00:00+00:00"), 1);
+        assert!(mail_problems(Utc::default(), &Value::Null).is_empty());
+    }
 }

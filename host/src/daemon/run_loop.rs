@@ -12,10 +12,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::control::InFlight;
 use super::effects::World;
+use super::journal::Journal;
+use super::mailing;
+use super::peer_login;
 use super::policy_desk::Answered;
 use super::requests;
 use super::steps::StepEnd;
 use super::systemd::Systemd;
+use super::watched;
 use crate::frames::{Request, Response};
 
 /// Everything that can wake the loop.
@@ -29,6 +33,8 @@ pub(super) struct Inbox {
     pub steps: mpsc::UnboundedReceiver<StepEnd>,
     /// Requests over the control socket.
     pub requests: mpsc::Receiver<(Request, oneshot::Sender<Response>)>,
+    /// Log-ins at the other site that were tried.
+    pub logins: mpsc::UnboundedReceiver<Result<(), String>>,
     /// Answers to them that are not yet written.
     pub in_flight: InFlight,
 }
@@ -49,12 +55,18 @@ pub fn now() -> Now {
 ///
 /// # Errors
 /// When signals cannot be received.
-pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) -> std::io::Result<()> {
+pub(super) async fn run(
+    mut core: Watchdog,
+    mut world: World,
+    mut inbox: Inbox,
+    mut journal: Journal,
+) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut systemd = Systemd::from_environment();
-    perform_all(&mut core, &mut world).await;
+    perform_all(&mut core, &mut world, &mut journal).await;
+    world.show(now(), &core);
     while !world.is_ending() {
         let event = tokio::select! {
             biased;
@@ -64,9 +76,7 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
             }
             _ = hangup.recv() => requests::reload(&mut world, &core),
             Some(event) = inbox.events.recv() => Some(event),
-            Some(end) = inbox.steps.recv() => {
-                Some(Event::StepEnded { plan: end.plan, step: end.step, result: end.result })
-            }
+            Some(end) = inbox.steps.recv() => Some(watched::step_ended(&mut world, now(), &core, end)),
             Some(answered) = inbox.answers.recv() => Some(world.answered(answered)),
             Some((request, reply)) = inbox.requests.recv() => {
                 requests::handle(&mut world, &core, now(), request, reply)
@@ -75,12 +85,22 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
                 systemd.ping();
                 None
             }
+            Some(result) = inbox.logins.recv() => {
+                peer_login::ended(&mut world, now(), &core, result);
+                None
+            }
             () = until(core.poll_timeout()) => Some(Event::TimePassed),
         };
         if let Some(event) = event {
-            core.handle_event(now(), event);
+            watched::look(&mut world, now(), &event);
+            give(&mut core, &mut journal, event);
         }
-        perform_all(&mut core, &mut world).await;
+        perform_all(&mut core, &mut world, &mut journal).await;
+        // A sweep of a thousand arbiters is a thousand events; the states are written down after the last of them.
+        if inbox.events.is_empty() {
+            mailing::settle(&mut world, now(), &core);
+            world.show(now(), &core);
+        }
         systemd.follow(&core);
     }
     systemd.ending();
@@ -90,14 +110,21 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
     Ok(())
 }
 
-async fn perform_all(core: &mut Watchdog, world: &mut World) {
+/// Gives an event to the core; the journal has it first, so that it also has the one on which a core ends.
+fn give(core: &mut Watchdog, journal: &mut Journal, event: Event) {
+    let now = now();
+    journal.event(now, &event, core.pending_effects());
+    core.handle_event(now, event);
+}
+
+async fn perform_all(core: &mut Watchdog, world: &mut World, journal: &mut Journal) {
     while let Some(effect) = core.poll_effect() {
+        journal.effect(&effect);
         if let Some(event) = world.perform(now(), core, effect).await {
-            core.handle_event(now(), event);
+            give(core, journal, event);
         }
     }
     world.answer_switching();
-    world.show(now(), core);
 }
 
 async fn ended(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {

@@ -79,11 +79,23 @@ fn arbiter_monitor(now: Now, core: &Watchdog) -> ServiceState {
     let mut service = Map::new();
     service.insert("total".to_owned(), json!(total));
     service.insert("reachable".to_owned(), json!(pinged));
+    service.insert("warning".to_owned(), json!(!is_well));
+    service.insert("arbiters".to_owned(), arbiters(core));
     ServiceState {
         progress: "idle".to_owned(),
         msg: message("arbiterMonitor", is_well, description, payload, now),
         service,
     }
+}
+
+/// Everything that is known of each arbiter; what has not been looked at is not there.
+fn arbiters(core: &Watchdog) -> Value {
+    let all = core.arbiters().map(|(name, evidence, is_held)| {
+        let mut seen = json!(evidence);
+        seen["held"] = json!(is_held);
+        (name.to_owned(), seen)
+    });
+    Value::Object(all.collect())
 }
 
 fn message(

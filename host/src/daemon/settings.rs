@@ -1,5 +1,7 @@
 //! The configuration, as the core wants it.
 
+use std::time::Duration;
+
 use dr_watchdog_core::evidence::ManagedRule;
 use dr_watchdog_core::settings::{Exclusion, Heartbeat, Mode, OnFailure, Settings, Step};
 use dr_watchdog_sdk::sections::Core;
@@ -28,13 +30,19 @@ pub fn settings(config: &Config) -> Settings {
         wait_duration_s: config.wait_duration_s,
         arbiters: config.arbiters.iter().map(|arbiter| arbiter.name.clone()).collect(),
         managed_rule: ManagedRule::new(&exclusion.peer_hold_addresses, Some(&config.core), stale_ms),
-        look_timeout: exclusion.look_timeout,
+        look_round: look_round(config),
         exclusion: match exclusion.mode {
             model::ExclusionMode::Verdict => Exclusion::Verdict { wait: exclusion.wait },
         },
         be_active: config.role_change.be_active.iter().map(step).collect(),
         be_standby: config.role_change.be_standby.iter().map(step).collect(),
     }
+}
+
+/// One round of looks if every arbiter is mute; what is older than W nobody may use anyway.
+fn look_round(config: &Config) -> Duration {
+    let exclusion = &config.exclusion;
+    exclusion.round(config.arbiters.len()).min(exclusion.window())
 }
 
 fn step(step: &model::Step) -> Step {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -24,6 +24,8 @@ pub struct StepEnd {
     pub step: usize,
     /// How.
     pub result: Result<(), String>,
+    /// How long it ran.
+    pub elapsed: Duration,
 }
 
 /// Runs one step at a time.
@@ -53,9 +55,10 @@ impl Steps {
         let (cancel, cancelled) = oneshot::channel();
         let (ends, step, launcher) = (self.ends.clone(), step.clone(), self.launcher.clone());
         let task = tokio::spawn(async move {
+            let begun = Instant::now();
             let result = run(&launcher, &step, environment, cancelled).await;
             // The receiver is gone only when the daemon ends.
-            let _ = ends.send(StepEnd { plan, step: index, result });
+            let _ = ends.send(StepEnd { plan, step: index, result, elapsed: begun.elapsed() });
         });
         self.running = Some(Running { plan, cancel, task });
     }

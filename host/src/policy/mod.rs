@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub mod answers;
-mod backoff;
+pub mod backoff;
 mod check;
 mod child;
 mod locate;
@@ -26,6 +26,7 @@ mod script;
 mod script_output;
 pub mod script_socket;
 mod script_start;
+mod source;
 mod state;
 mod strays;
 pub mod terms;

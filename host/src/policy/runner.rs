@@ -64,6 +64,8 @@ pub struct Status {
     pub state: State,
     /// Starts of its worker after the first.
     pub restarts: u64,
+    /// The process it is in.
+    pub pid: Option<i32>,
     /// Why its last evaluation failed, if it did.
     pub last_failure: Option<Failure>,
 }
@@ -145,9 +147,9 @@ impl Runner {
 
     /// Engine, name, version and state.
     pub fn status(&self) -> Status {
-        let (state, restarts) = match &self.inside {
-            Inside::Worker(worker) => (worker.state(), worker.restarts()),
-            Inside::Script(_) => (State::Running, 0),
+        let (state, restarts, pid) = match &self.inside {
+            Inside::Worker(worker) => (worker.state(), worker.restarts(), worker.guest()),
+            Inside::Script(_) => (State::Running, 0, None),
         };
         Status {
             engine: self.engine,
@@ -155,6 +157,7 @@ impl Runner {
             version: self.version.clone(),
             state,
             restarts,
+            pid,
             last_failure: self.last_failure.clone(),
         }
     }

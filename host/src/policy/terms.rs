@@ -52,6 +52,34 @@ impl Grant {
     }
 }
 
+/// A layer of the wall beyond those that every guest has. Another wall stands behind each, so that a system without
+/// it, or an operator who must, can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// A filter of system calls.
+    Seccomp,
+    /// A list of the folders that may be read.
+    Landlock,
+}
+
+impl Layer {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Seccomp, Self::Landlock];
+
+    /// The word as the configuration has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Seccomp => "seccomp",
+            Self::Landlock => "landlock",
+        }
+    }
+
+    /// The inverse of [`Layer::word`].
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layer| layer.word() == word)
+    }
+}
+
 /// The terms of one policy.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
@@ -65,6 +93,8 @@ pub struct Terms {
     pub uid: Option<u32>,
     /// Folders that are closed to the guest.
     pub hidden: Vec<PathBuf>,
+    /// `policy.sandbox.seccomp = false`, `policy.sandbox.landlock = false`.
+    pub without: BTreeSet<Layer>,
     /// What `plugin check` tries on it before it is loaded.
     pub trial: Option<Trial>,
 }
@@ -102,5 +132,6 @@ mod tests {
         assert_eq!(line.as_deref(), Some("policy.grants = [\"tcp\", \"network\"]"));
         assert_eq!(line_for(&asked[1..], &terms.granted()), None);
         assert!(Grant::ALL.iter().all(|grant| Grant::from_word(grant.word()) == Some(*grant)));
+        assert!(Layer::ALL.iter().all(|layer| Layer::from_word(layer.word()) == Some(*layer)));
     }
 }

@@ -13,22 +13,20 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::backoff::{Backoff, CRASHES_MAX};
+use super::backoff::{Backoff, quarantined};
 use super::child::{Group, ending};
 use super::protocol::{Answer, FromWorker, Load, ToWorker, VERSION};
 use super::recorder::Recorder;
 use super::runner::State;
 use super::wire::Wire;
 use super::worker_log::capture;
-use super::{Engine, Failure, FailureKind, Grant, PolicySpec, Question, locate, pin, trust};
+use super::{Engine, Failure, FailureKind, Grant, PolicySpec, Question, locate, source, trust};
 use crate::frames::FrameError;
 
 /// Time a guest has to obey its cancellation.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
 /// Time a worker whose socket closed has to end by itself, so that its own ending is reported and not our kill.
 const ENDING_GRACE: Duration = Duration::from_millis(200);
-/// Longest source of a Lua policy.
-const SOURCE_BYTES_MAX: u64 = 4 << 20;
 
 /// One policy in its worker.
 #[derive(Debug)]
@@ -64,7 +62,7 @@ impl Worker {
     /// Starts a worker and loads the policy in it.
     pub(super) async fn start(spec: PolicySpec) -> Result<Self, Failure> {
         let source = match spec.engine {
-            Engine::Lua => Some(read_source(&spec)?),
+            Engine::Lua => Some(source::read(&spec)?),
             Engine::Native | Engine::Script => None,
         };
         let load = Load {
@@ -135,7 +133,10 @@ impl Worker {
         let asked = self.asked;
         let Some(process) = &mut self.running else { return Err(not_running()) };
         match timeout_at(deadline, process.converse(asked, question, recorder)).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => {
+                self.backoff.answered();
+                answer
+            }
             Ok(Err(error)) => Err(self.crashed(&error, recorder, begun).await),
             Err(_) => Err(self.cancel(asked, recorder, begun.elapsed()).await),
         }
@@ -153,11 +154,7 @@ impl Worker {
             self.backoff.crashed(self.begun.elapsed());
         }
         if self.backoff.is_quarantined() {
-            let message = format!(
-                "the policy is quarantined: its worker crashed {CRASHES_MAX} times within 10 minutes"
-            );
-            return Err(Failure::new(FailureKind::Crash, message)
-                .with_hint("correct the policy, then reload (SIGHUP) or restart the watchdog"));
+            return Err(quarantined());
         }
         let start = Instant::now() + self.backoff.wait(self.begun.elapsed());
         if start >= deadline {
@@ -285,6 +282,7 @@ impl Process {
         for folder in &spec.terms.hidden {
             command.arg("--hide").arg(folder);
         }
+        command.args(spec.terms.without.iter().map(|layer| format!("--without={}", layer.word())));
         command
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -399,22 +397,4 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn not_running() -> Failure {
     Failure::new(FailureKind::Crash, "the policy's worker does not run")
-}
-
-fn read_source(spec: &PolicySpec) -> Result<String, Failure> {
-    let path = spec.path.display();
-    let failed =
-        |why: String| Failure::new(FailureKind::Load, format!("the policy {path} cannot be read: {why}"));
-    let length = spec.path.metadata().map_err(|error| failed(error.to_string()))?.len();
-    if length > SOURCE_BYTES_MAX {
-        return Err(failed(format!("it has {length} bytes, more than {SOURCE_BYTES_MAX}")));
-    }
-    let bytes = std::fs::read(&spec.path).map_err(|error| failed(error.to_string()))?;
-    if let Some(expected) = &spec.terms.sha256 {
-        pin::check(&spec.path, &bytes, expected)?;
-    }
-    String::from_utf8(bytes).map_err(|_| {
-        failed("it is not UTF-8 text".to_owned())
-            .with_hint("a Lua policy is source text; compiled chunks are not run")
-    })
 }

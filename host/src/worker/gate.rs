@@ -53,6 +53,9 @@ pub(super) fn enter(args: &Args) -> ExitCode {
         uid: user.filter(|_| !ground.has_user_namespace),
         is_alone: ground.has_user_namespace || user.is_some(),
         has_mounts: ground.has_mounts && ground.has_pid_namespace,
+        has_network: args.network,
+        hidden: args.hide.clone(),
+        without: args.without.clone(),
         missing: ground.missing.clone(),
     };
     if !ground.has_pid_namespace {

@@ -9,7 +9,10 @@ use dr_watchdog_sdk::{Context, Host};
 use serde_json::Value;
 
 use crate::policy::Failure;
+use crate::policy::terms::Layer;
 
+mod calls;
+mod files;
 mod gate;
 mod host;
 mod hygiene;
@@ -66,8 +69,11 @@ pub struct Args {
     /// Close this folder to the guest.
     #[arg(long, value_name = "DIR")]
     hide: Vec<PathBuf>,
+    /// Leave out this further layer of the wall.
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    without: Vec<Layer>,
     /// Serve here, in the namespaces that were made for it.
-    #[arg(long, conflicts_with_all = ["script", "file", "hide"])]
+    #[arg(long, conflicts_with_all = ["script", "file"])]
     inside: bool,
     /// The descriptor that the guest's file is open at.
     #[arg(long, requires = "inside")]
@@ -81,6 +87,10 @@ pub struct Args {
     /// A layer of the wall that this system refused.
     #[arg(long, value_name = "TEXT", requires = "inside")]
     missing: Vec<String>,
+}
+
+fn layer(word: &str) -> Result<Layer, String> {
+    Layer::from_word(word).ok_or_else(|| format!("there is no layer \"{word}\""))
 }
 
 /// Runs the worker.

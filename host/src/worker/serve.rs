@@ -1,8 +1,10 @@
 //! The worker's life: give up what a guest must not have, load the policy, answer questions until the watchdog goes.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use super::hygiene::{self, HygieneError};
 use super::{Args, Guest, lua, native, wall};
 use crate::frames::FrameError;
 use crate::policy::protocol::{CANCEL_BYTES, FromWorker, Load, ToWorker, VERSION};
+use crate::policy::terms::Layer;
 use crate::policy::{Engine, Failure, FailureKind};
 
 /// Why a worker ends before its watchdog does.
@@ -38,6 +41,12 @@ pub(super) struct Inside {
     pub(super) is_alone: bool,
     /// Whether its mounts are its own, so that it may have a /proc of its own.
     pub(super) has_mounts: bool,
+    /// Whether the machine's network is the guest's.
+    pub(super) has_network: bool,
+    /// Folders that are closed to the guest.
+    pub(super) hidden: Vec<PathBuf>,
+    /// Further layers that the operator left out.
+    pub(super) without: Vec<Layer>,
     /// The layers of the wall that this system refused.
     pub(super) missing: Vec<String>,
 }
@@ -50,18 +59,27 @@ impl Inside {
             uid: args.uid,
             is_alone: args.alone,
             has_mounts: args.mounts,
+            has_network: args.network,
+            hidden: args.hide,
+            without: args.without,
             missing: args.missing,
         }
     }
 
     /// The command line that says so.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    pub(super) fn arguments(&self) -> Vec<OsString> {
         let mut arguments = vec!["--inside".to_owned()];
         arguments.extend(self.file.map(|file| format!("--descriptor={file}")));
         arguments.extend(self.uid.map(|uid| format!("--uid={uid}")));
         arguments.extend(self.is_alone.then(|| "--alone".to_owned()));
         arguments.extend(self.has_mounts.then(|| "--mounts".to_owned()));
+        arguments.extend(self.has_network.then(|| "--network".to_owned()));
+        arguments.extend(self.without.iter().map(|layer| format!("--without={}", layer.word())));
         arguments.extend(self.missing.iter().map(|missing| format!("--missing={missing}")));
+        let mut arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
+        for folder in &self.hidden {
+            arguments.extend(["--hide".into(), folder.into()]);
+        }
         arguments
     }
 }

@@ -9,7 +9,7 @@ use dr_watchdog_sdk::{Host, Policy};
 use serde_json::Value;
 
 use super::{median, print, tell};
-use crate::program::{arbitration_plugin, in_repository};
+use crate::program::{self, arbitration_plugin, in_repository};
 use crate::scratch::Scratch;
 use crate::table::cases::large;
 use crate::table::engines::{Loaded, PlainHost, plain};
@@ -29,6 +29,8 @@ const ROUNDS_PER_PYTHON: usize = 8;
 /// # Panics
 /// When a policy does not answer.
 pub fn measure() -> bool {
+    // The product itself is what becomes a worker, and what a script calls.
+    dr_watchdog::policy::use_executable(program::twin());
     let case = large(ARBITERS);
     let sections = case.sections().to_string();
     println!("verdicts: {ARBITERS} arbiters, {} bytes of sections, medians", sections.len());
@@ -39,33 +41,39 @@ pub fn measure() -> bool {
         answers: scratch.write("answers.json", answers(&case).to_string()),
     };
     let engines = engines(&case, &files, scratch.path());
-    let [lua, native, rust, python] = tokio::task::LocalSet::new().block_on(&runtime, engines);
+    let [lua, native, rust, python, old] = tokio::task::LocalSet::new().block_on(&runtime, engines);
     tell("plain Rust call, JSON in and out", rust, "us");
     tell("compiled plugin in the worker", native, "us");
     tell("Lua in the worker, a fresh state each time", lua, "us");
     tell("python3 -I, the same rules, JSON on stdin", python, "us");
+    tell("the old form: a script in Python that calls the command once", old, "us");
     let is_lua_met =
         print("Lua is faster than python3 -I by", python / lua, "times", "≥ 50", python / lua >= 50.0);
+    let is_old_met =
+        print("Lua is faster than the old form by", old / lua, "times", "≥ 150", old / lua >= 150.0);
     let ratio = native / rust;
     print("a compiled plugin takes as long as plain Rust calls", ratio, "times", "≤ 8", ratio <= 8.0)
         && is_lua_met
+        && is_old_met
 }
 
-/// Microseconds of Lua, the compiled plugin, plain Rust, Python.
-async fn engines(case: &table::Case, files: &PythonFiles, run_dir: &Path) -> [f64; 4] {
+/// Microseconds of Lua, the compiled plugin, plain Rust, Python, the old form.
+async fn engines(case: &table::Case, files: &PythonFiles, run_dir: &Path) -> [f64; 5] {
     let mut lua = Loaded::load(&in_repository("scripts/arbitration.lua"), run_dir).await.unwrap();
     let mut native = Loaded::load(&arbitration_plugin(), run_dir).await.unwrap();
+    let mut old = Loaded::load(&in_repository("scripts/legacy/arbitration.py"), run_dir).await.unwrap();
     let (mut lua_us, mut native_us, mut rust_us) = (Vec::new(), Vec::new(), Vec::new());
-    let mut python_us = Vec::new();
+    let (mut python_us, mut old_us) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         if round % ROUNDS_PER_PYTHON == 0 {
             python_us.push(python(files));
+            old_us.push(us(old.ask(case).await.unwrap().1));
         }
         lua_us.push(us(lua.ask(case).await.unwrap().1));
         native_us.push(us(native.ask(case).await.unwrap().1));
         rust_us.push(rust(case));
     }
-    [lua_us, native_us, rust_us, python_us].map(median)
+    [lua_us, native_us, rust_us, python_us, old_us].map(median)
 }
 
 fn us(span: Duration) -> f64 {

@@ -1,6 +1,6 @@
 //! Speed, memory, wake-ups: measured, compared with a peer, printed with the bar. Nothing here is asserted in a ring.
 //!
-//! `dr-watchdog-bench [policies|decision|idle|size|sweep]…`, from a release build. A worker is this program again, so it
+//! `dr-watchdog-bench [policies|command|endurance|decision|idle|size|sweep|ssh|fuzz|fleet]…`, from a release build. A worker is this program again, so it
 //! answers `worker` as the product does.
 
 use std::ffi::OsString;
@@ -17,8 +17,17 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|first| HOSTS_OWN.contains(first)) {
         return dr_watchdog::main_from(arguments);
     }
+    if let [bench::ssh::ALONE, key, fingerprint, count, more @ ..] = &words[..] {
+        let count = count.parse().unwrap_or_default();
+        bench::ssh::alone(key.as_ref(), fingerprint, count, more == ["mute"]);
+        return ExitCode::SUCCESS;
+    }
     if let [bench::sweep::ALONE, list] = words[..] {
         bench::sweep::alone(list.as_ref());
+        return ExitCode::SUCCESS;
+    }
+    if words.first().is_some_and(|first| [bench::fleet::SERVER, bench::fleet::CLIENT].contains(first)) {
+        bench::fleet::side(&words);
         return ExitCode::SUCCESS;
     }
     if cfg!(debug_assertions) {
@@ -28,6 +37,13 @@ fn main() -> ExitCode {
     let mut is_met = true;
     if is_wanted("policies") {
         is_met &= bench::policies::measure();
+    }
+    if is_wanted("command") {
+        is_met &= bench::command::measure();
+    }
+    // Only by name: it takes minutes.
+    if words.contains(&"endurance") {
+        is_met &= bench::endurance::measure();
     }
     if is_wanted("decision") {
         is_met &= bench::decision::measure();
@@ -40,6 +56,16 @@ fn main() -> ExitCode {
     }
     if is_wanted("sweep") {
         is_met &= bench::sweep::measure();
+    }
+    if is_wanted("ssh") {
+        is_met &= bench::ssh::measure();
+    }
+    // Minutes of work that say nothing about speed: only when asked for by name.
+    if words.contains(&"fuzz") {
+        is_met &= bench::fuzz::measure();
+    }
+    if words.contains(&"fleet") {
+        is_met &= bench::fleet::measure(bench::fleet::WHOLE);
     }
     if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -3,18 +3,22 @@
 pub mod arbiter;
 pub mod daemon;
 pub mod ledger;
+pub mod mail;
 pub mod namespace;
 pub mod network;
 pub mod recipe;
 
+mod ear;
 mod lone;
 mod pair;
 mod turns;
 
 pub use arbiter::{Arbiter, Keys};
 pub use daemon::Daemon;
+pub use ear::Ear;
 pub use ledger::Ledger;
 pub use lone::Lone;
+pub use mail::MailServer;
 pub use namespace::Namespace;
 pub use network::{Network, Node};
 pub use pair::Pair;

@@ -1,10 +1,13 @@
 //! One network namespace: made, entered, and deleted with everything that still runs in it.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -48,6 +51,18 @@ impl Namespace {
         let mut command = program::clean(&needs::program("ip"));
         command.args(["netns", "exec", &self.name]).arg(program);
         command
+    }
+
+    /// A thread inside it; only that thread goes in, and it ends in there.
+    ///
+    /// # Panics
+    /// When the namespace is gone.
+    pub fn thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        let entrance = File::open(format!("/run/netns/{}", self.name)).unwrap();
+        std::thread::spawn(move || {
+            setns(entrance, CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        })
     }
 
     /// Loads nftables rules.

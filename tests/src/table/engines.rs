@@ -136,6 +136,11 @@ impl Loaded {
         Ok(Self { runner })
     }
 
+    /// The process that its worker's guest is in.
+    pub fn worker(&self) -> Option<i32> {
+        self.runner.status().pid
+    }
+
     /// Asks it; the answer with the time that it took.
     ///
     /// # Errors

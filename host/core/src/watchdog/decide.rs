@@ -217,6 +217,14 @@ impl Watchdog {
         })
     }
 
+    /// Told once: the verdicts of a policy that is not asked say the same each time.
+    pub(super) fn policy_quarantined(&mut self, policy: &str, why: &str) {
+        self.notify(
+            Trigger::PolicyQuarantined,
+            format!("the policy {policy} crashed too often and is not asked any more, so this site decides nothing by itself; at last: {why}; correct it, then reload (SIGHUP)"),
+        );
+    }
+
     fn stopped(&mut self, stop: &Stop) -> String {
         let trigger = match stop.gate {
             Gate::Valid => Some(Trigger::PolicyFailed),

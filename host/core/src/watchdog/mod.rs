@@ -32,6 +32,9 @@ use crate::transitions::{self, Cause, Phase, Row};
 use change::{AfterWrite, Rewrite, RunningPlan};
 pub use exclusion::Boot;
 
+/// From this share of a round of looks on, lateness of this program makes a silence say nothing.
+const LATE_SHARE: u32 = 4;
+
 /// The watchdog of one site.
 #[derive(Debug)]
 pub struct Watchdog {
@@ -94,6 +97,7 @@ struct Asking {
 impl Watchdog {
     /// Takes what happened.
     pub fn handle_event(&mut self, now: Now, event: Event) {
+        self.excuse_own_lateness(now.mono);
         self.last_now = now;
         self.check_lease(now);
         match event {
@@ -111,6 +115,7 @@ impl Watchdog {
             Event::VerdictReturned { ask, verdict, failure } => {
                 self.verdict_returned(now, ask, verdict, failure)
             }
+            Event::PolicyQuarantined { policy, why } => self.policy_quarantined(&policy, &why),
             Event::Persisted { write } => self.persisted(now, write),
             Event::PersistFailed { write, why } => self.persist_failed(now, write, &why),
             Event::StepEnded { plan, step, result } => self.step_ended(now, plan, step, result),
@@ -127,6 +132,11 @@ impl Watchdog {
         self.effects.pop_front()
     }
 
+    /// Effects that wait to be polled.
+    pub fn pending_effects(&self) -> usize {
+        self.effects.len()
+    }
+
     /// When `TimePassed` is due at the latest.
     pub fn poll_timeout(&self) -> Option<Moment> {
         if self.phase == Phase::Standalone {
@@ -140,6 +150,18 @@ impl Watchdog {
         let common = earlier(earlier(boot_end, self.rounds.due()), earlier(self.retry_at, operator_end));
         let common = earlier(earlier(common, self.rewrite.at), self.look_until);
         earlier(earlier(common, self.ask_due()), self.exclusion_timeout())
+    }
+
+    /// Whoever was stopped in the middle of a look cannot tell who was silent.
+    fn excuse_own_lateness(&mut self, now: Moment) {
+        if !self.view.is_looking() {
+            return;
+        }
+        let before = self.last_now.mono;
+        let expected = self.poll_timeout().map_or(before, |due| due.max(before));
+        if now.since(expected) > self.settings.look_round / LATE_SHARE {
+            self.view.excuse(before, now, &self.settings);
+        }
     }
 
     /// Does whatever is due.

@@ -111,16 +111,18 @@ impl Watchdog {
         let is_below = !thresholds.warning.is_met_by(answered, total);
         if is_below != self.is_below_warning {
             self.is_below_warning = is_below;
+            let why = self.view.silence().map(|why| format!(" ({why})")).unwrap_or_default();
             let text = format!(
-                "{answered} of {total} arbiters answer ping; the warning threshold is {}",
+                "{answered} of {total} arbiters answer ping{why}; the warning threshold is {}",
                 thresholds.warning
             );
             self.notify(if is_below { Trigger::ArbitersBelowWarning } else { Trigger::ArbitersAnswer }, text);
         }
         let is_peer_up = matches!(self.rounds.reach, Reach::Up { .. });
         if !thresholds.failover.is_met_by(answered, total) && is_peer_up {
+            let why = self.view.silence().map(|why| format!(" ({why})")).unwrap_or_default();
             let reason = format!(
-                "{answered} of {total} arbiters answer ping from here, below the failover threshold {}, while the other site answers",
+                "{answered} of {total} arbiters answer ping from here{why}, below the failover threshold {}, while the other site answers",
                 thresholds.failover
             );
             self.connectivity_off(now, Missing::Pings, reason);

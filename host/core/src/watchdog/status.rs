@@ -1,5 +1,6 @@
 //! What the watchdog says of itself.
 
+use dr_watchdog_sdk::evidence::ArbiterEvidence;
 use dr_watchdog_sdk::sections::{LastFailover, Role};
 use dr_watchdog_sdk::{Situation, Utc};
 
@@ -103,6 +104,11 @@ impl Watchdog {
     /// What was last seen at the arbiters.
     pub fn evidence(&self, now: Now) -> Evidence {
         self.view.evidence(now, &self.settings)
+    }
+
+    /// What is known of each arbiter: name, evidence, whether a session is held there.
+    pub fn arbiters(&self) -> impl Iterator<Item = (&str, ArbiterEvidence, bool)> {
+        self.view.known(&self.settings)
     }
 
     /// Whether the arbiters are being looked at.

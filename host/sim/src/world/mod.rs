@@ -194,7 +194,7 @@ impl World {
                 peer_addresses: vec![other.to_owned()],
                 stale_ms: u64::try_from(timers.wait.as_millis()).unwrap_or(u64::MAX),
             },
-            look_timeout: timers.look_timeout,
+            look_round: timers.look_timeout,
             exclusion,
             be_active: vec![step("start services")],
             be_standby: vec![step("stop services")],

@@ -1,19 +1,23 @@
 //! The answer of `netstat -an -p tcp` on FreeBSD or a relative.
 
-use dr_watchdog_sdk::evidence::Session;
-
-use super::{ParseError, netstat};
+use super::{ParseError, Row, netstat};
 
 /// All sockets, numbers, TCP only.
 pub(super) const COMMAND: &str = "netstat -an -p tcp";
 
-pub(super) fn sessions(output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
-    netstat::sessions(COMMAND, output, ssh_port)
+pub(super) fn rows(output: &str, ssh_port: u16) -> Result<Vec<Row>, ParseError> {
+    netstat::rows(COMMAND, output, ssh_port)
 }
 
 #[cfg(test)]
 mod tests {
+    use dr_watchdog_sdk::evidence::Session;
+
     use super::*;
+
+    fn sessions(output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
+        rows(output, ssh_port).map(super::super::sessions)
+    }
 
     const HEADER: &str = "\
 Active Internet connections (including servers)

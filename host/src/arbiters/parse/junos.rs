@@ -1,21 +1,25 @@
 //! The answer of Junos to `show system connections`.
 
-use dr_watchdog_sdk::evidence::Session;
-
-use super::{ParseError, netstat};
+use super::{ParseError, Row, netstat};
 
 /// Sessions over IPv4; `no-more`, because a pager would wait for a key for ever.
 pub(super) const COMMAND: &str = "show system connections inet | no-more";
 /// Sessions over IPv6.
 pub(super) const COMMAND_V6: &str = "show system connections inet6 | no-more";
 
-pub(super) fn sessions(output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
-    netstat::sessions(COMMAND, output, ssh_port)
+pub(super) fn rows(output: &str, ssh_port: u16) -> Result<Vec<Row>, ParseError> {
+    netstat::rows(COMMAND, output, ssh_port)
 }
 
 #[cfg(test)]
 mod tests {
+    use dr_watchdog_sdk::evidence::Session;
+
     use super::*;
+
+    fn sessions(output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
+        rows(output, ssh_port).map(super::super::sessions)
+    }
 
     const HEADER: &str = "\
 Active Internet connections (including servers)
@@ -52,7 +56,7 @@ ip4        0      0  *.*                                           *.*
             ("2001:db8::7.51234", "2001:db8::7"),
             ("2001:db8::1111:2222:3333:4444.51234", "2001:db8::1111:2222:3333:4444"),
             ("::ffff:198.51.100.7.51234", "198.51.100.7"),
-            ("fe80::7%ge-0/0/0.0.51234", "fe80::7"),
+            ("fe80::7%ge-0/0/0.0.51234", "fe80::7%ge-0/0/0.0"),
         ] {
             assert_eq!(
                 seen(&format!("tcp46 0 0 192.0.2.1.ssh {foreign} ESTABLISHED\n")),
@@ -84,6 +88,19 @@ ip4        0      0  *.*                                           *.*
         let rows =
             "tcp6 0 0 2001:db8:1111:2222:3333:4444:5555:6666.22\n      2001:db8::7.51234 ESTABLISHED\n";
         assert_eq!(seen(rows), ["2001:db8::7"]);
+    }
+
+    #[test]
+    fn a_row_wrapped_without_an_indent_is_one_row_unless_a_word_was_torn() {
+        let long = "tcp6 0 0 2001:db8:1111:2222:3333:4444:5555:6666.22";
+        assert_eq!(seen(&format!("{long}\n2001:db8::7.51234\nESTABLISHED\n")), ["2001:db8::7"]);
+        for torn in [
+            "2001:db8::7.512\n34 ESTABLISHED",
+            "2001:db8::7\n.51234 ESTABLISHED",
+            "2001:db8::7.1 ESTAB\nLISHED",
+        ] {
+            assert!(sessions(&format!("{HEADER}{long}\n{torn}\n"), 22).is_err(), "{torn}");
+        }
     }
 
     #[test]

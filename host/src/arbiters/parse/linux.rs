@@ -8,10 +8,12 @@
 
 use dr_watchdog_sdk::evidence::Session;
 
-use super::{At, ParseError, address, port, push};
+use super::{At, ParseError, Row, address, port, push};
 
 /// No header, TCP, numbers, timers, details.
 pub(super) const COMMAND: &str = "ss -Htnoi";
+/// State, two queues, two addresses.
+const FIELDS: usize = 5;
 
 /// States as `ss` writes them. A word that is none of them begins no row.
 const STATES: [&str; 12] = [
@@ -29,33 +31,52 @@ const STATES: [&str; 12] = [
     "NEW-SYN-RECV",
 ];
 
-pub(super) fn sessions(output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
-    let mut sessions: Vec<Session> = Vec::new();
+pub(super) fn rows(output: &str, ssh_port: u16) -> Result<Vec<Row>, ParseError> {
+    let mut rows: Vec<Row> = Vec::new();
     // What the details that follow belong to: nothing yet, a row that does not count, or the last session.
-    let mut current = Row::None;
-    let first = first_row(output);
-    for (index, line) in output.lines().enumerate().skip(first) {
-        let at = At { command: COMMAND, number: index + 1, text: line };
-        if line.trim().is_empty() {
-            continue;
-        }
+    let mut current = Current::Nothing;
+    for (number, line) in &joined(output) {
+        let at = At { command: COMMAND, number: *number, text: line };
         if is_indented(line) {
             match current {
-                Row::None => return Err(at.wrong("details without a row before them")),
-                Row::Other => {}
-                Row::Session => read_details(&at, sessions.last_mut())?,
+                Current::Nothing => return Err(at.wrong("details without a row before them")),
+                Current::Other => {}
+                Current::Session => read_details(&at, rows.last_mut())?,
             }
             continue;
         }
-        current = Row::Other;
-        if let Some(session) = row(&at, ssh_port)? {
-            push(&mut sessions, session, COMMAND)?;
-            current = Row::Session;
+        current = Current::Other;
+        if let Some(found) = row(&at, ssh_port)? {
+            push(&mut rows, found, COMMAND)?;
+            current = Current::Session;
             // With `ss -O`, or where a device joins lines, the details stand on the row itself.
-            read_details(&at, sessions.last_mut())?;
+            read_details(&at, rows.last_mut())?;
         }
     }
-    Ok(sessions)
+    Ok(rows)
+}
+
+/// The lines that say something, from the first row on, with their numbers. A row that lacks an address goes on in
+/// the line below: long addresses do not fit into every width.
+fn joined(output: &str) -> Vec<(usize, String)> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    for (index, line) in output.lines().enumerate().skip(first_row(output)) {
+        if line.trim().is_empty() {
+            continue;
+        }
+        match lines.last_mut() {
+            Some((_, row)) if is_indented(line) && is_short(row) => {
+                row.push(' ');
+                row.push_str(line.trim());
+            }
+            _ => lines.push((index + 1, line.to_owned())),
+        }
+    }
+    lines
+}
+
+fn is_short(row: &str) -> bool {
+    !is_indented(row) && row.split_whitespace().count() < FIELDS
 }
 
 /// Position of the first row: some shells greet even those who only want a command run. Where no row follows, or
@@ -75,14 +96,14 @@ fn is_indented(line: &str) -> bool {
     line.starts_with([' ', '\t'])
 }
 
-enum Row {
-    None,
+enum Current {
+    Nothing,
     Other,
     Session,
 }
 
 /// The session of a row, if it is an established one at the SSH port.
-fn row(at: &At<'_>, ssh_port: u16) -> Result<Option<Session>, ParseError> {
+fn row(at: &At<'_>, ssh_port: u16) -> Result<Option<Row>, ParseError> {
     let mut fields = at.text.split_whitespace();
     let state = fields.next().filter(|state| STATES.contains(state));
     let Some(state) = state else { return Err(at.wrong("it begins with no state of a TCP socket")) };
@@ -96,10 +117,11 @@ fn row(at: &At<'_>, ssh_port: u16) -> Result<Option<Session>, ParseError> {
         return Ok(None);
     }
     let (_, local_port) = split(local).ok_or_else(|| at.wrong("the local address has no port"))?;
-    let (from, _) = split(peer).ok_or_else(|| at.wrong("the peer's address has no port"))?;
+    let (from, from_port) = split(peer).ok_or_else(|| at.wrong("the peer's address has no port"))?;
     let local_port = port(local_port).ok_or_else(|| at.wrong("the local port is no number"))?;
     let from = address(from).ok_or_else(|| at.wrong("the peer's address is no IP address"))?;
-    Ok((local_port == ssh_port).then(|| Session { from: from.to_string(), age_ms: None }))
+    let session = Session { from, age_ms: None };
+    Ok((local_port == ssh_port).then(|| Row { session, port: port(from_port) }))
 }
 
 fn split(written: &str) -> Option<(&str, &str)> {
@@ -107,8 +129,8 @@ fn split(written: &str) -> Option<(&str, &str)> {
 }
 
 /// `lastrcv:` is left out where it is 0, so details without it say "just now".
-fn read_details(at: &At<'_>, session: Option<&mut Session>) -> Result<(), ParseError> {
-    let Some(session) = session else { return Ok(()) };
+fn read_details(at: &At<'_>, row: Option<&mut Row>) -> Result<(), ParseError> {
+    let Some(Row { session, .. }) = row else { return Ok(()) };
     for field in at.text.split_whitespace() {
         if let Some(written) = field.strip_prefix("lastrcv:") {
             let age_ms = written.parse().map_err(|_| at.wrong("lastrcv is no number of milliseconds"))?;
@@ -123,6 +145,10 @@ fn read_details(at: &At<'_>, session: Option<&mut Session>) -> Result<(), ParseE
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sessions(output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
+        rows(output, ssh_port).map(super::super::sessions)
+    }
 
     fn seen(output: &str) -> Vec<(String, Option<u64>)> {
         sessions(output, 22).unwrap().into_iter().map(|session| (session.from, session.age_ms)).collect()
@@ -157,8 +183,8 @@ ESTAB      0      36     [::ffff:192.0.2.1]:22       [::ffff:198.51.100.8]:50000
             ("198.51.100.7%eth0:51234", "198.51.100.7"),
             ("[2001:db8::7]:51234", "2001:db8::7"),
             ("2001:db8::7:51234", "2001:db8::7"),
-            ("[fe80::7]%eth0:51234", "fe80::7"),
-            ("[fe80::7%eth0.12]:51234", "fe80::7"),
+            ("[fe80::7]%eth0:51234", "fe80::7%eth0"),
+            ("[fe80::7%eth0.12]:51234", "fe80::7%eth0.12"),
             ("::ffff:198.51.100.7:51234", "198.51.100.7"),
         ] {
             assert_eq!(seen(&format!("ESTAB 0 0 192.0.2.1:22 {peer}")), one(from, None), "{peer}");
@@ -202,6 +228,13 @@ ESTAB 0 0 192.0.2.1:443 198.51.100.8:5000
     fn details_wrapped_over_two_lines_belong_to_one_row() {
         let output = "ESTAB 0 0 192.0.2.1:22 198.51.100.7:5000\n\t cubic rto:204\n\t lastrcv:9000\n";
         assert_eq!(seen(output), one("198.51.100.7", Some(9_000)));
+    }
+
+    #[test]
+    fn a_row_wrapped_between_its_addresses_is_one_row() {
+        let output = "ESTAB 0 0 [2001:db8:1111:2222:3333:4444:5555:6666]:22\n      [2001:db8::7]:51234\n\t cubic rto:204 lastrcv:8\n";
+        assert_eq!(seen(output), one("2001:db8::7", Some(8)));
+        assert_eq!(rows(output, 22).unwrap()[0].port, Some(51_234));
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::config::model::{Custom, Kind};
 const SHOWN_CHARACTERS_MAX: usize = 80;
 /// Most sessions that one device may show: a table longer than this is no table of SSH sessions.
 const SESSIONS_MAX: usize = 65_536;
+/// Longest zone of an address: interfaces of devices have longer names than those of Linux.
+const ZONE_BYTES_MAX: usize = 64;
 
 /// Why a device's answer was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,18 +64,51 @@ pub struct Dialect {
     command: &'static str,
     /// The command for sessions over IPv6, where that is another one.
     command_v6: &'static str,
-    read: fn(&str, u16) -> Result<Vec<Session>, ParseError>,
+    read: fn(&str, u16) -> Result<Vec<Row>, ParseError>,
+}
+
+/// One established session at the SSH port, as a device shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What policies see of it.
+    pub session: Session,
+    /// Port of the other end, where it is shown as a number.
+    pub port: Option<u16>,
+}
+
+/// The families of addresses that a device is asked about, where it has a table for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Families {
+    v4: bool,
+    v6: bool,
+}
+
+impl Families {
+    /// That of one address.
+    pub fn only(address: IpAddr) -> Self {
+        let is_v4 = address.to_canonical().is_ipv4();
+        Self { v4: is_v4, v6: !is_v4 }
+    }
+
+    /// Those that the sessions of the other site may have. A name may stand for either.
+    pub fn of(peer_addresses: &[String]) -> Self {
+        let parsed: Vec<Option<IpAddr>> = peer_addresses.iter().map(|text| plain(text)).collect();
+        Self {
+            v4: parsed.iter().any(|address| address.is_none_or(|address| address.is_ipv4())),
+            v6: parsed.iter().any(|address| address.is_none_or(|address| address.is_ipv6())),
+        }
+    }
 }
 
 /// Linux, by iproute2: details follow each row on a line of their own, no header.
 pub const LINUX: Dialect =
-    Dialect { name: "linux", command: linux::COMMAND, command_v6: linux::COMMAND, read: linux::sessions };
+    Dialect { name: "linux", command: linux::COMMAND, command_v6: linux::COMMAND, read: linux::rows };
 /// Junos.
 pub const JUNOS: Dialect =
-    Dialect { name: "junos", command: junos::COMMAND, command_v6: junos::COMMAND_V6, read: junos::sessions };
+    Dialect { name: "junos", command: junos::COMMAND, command_v6: junos::COMMAND_V6, read: junos::rows };
 /// FreeBSD and its relatives.
 pub const BSD: Dialect =
-    Dialect { name: "bsd", command: bsd::COMMAND, command_v6: bsd::COMMAND, read: bsd::sessions };
+    Dialect { name: "bsd", command: bsd::COMMAND, command_v6: bsd::COMMAND, read: bsd::rows };
 
 /// What `auto` tries, in this order: the cheapest question that other kinds refuse clearly comes first.
 pub const ALL: [Dialect; 3] = [LINUX, JUNOS, BSD];
@@ -91,9 +126,25 @@ pub const fn dialects(kind: Kind) -> &'static [Dialect] {
 }
 
 impl Dialect {
-    /// The command, for a device that is reached at this address.
-    pub const fn command(&self, device: IpAddr) -> &'static str {
-        if device.is_ipv4() { self.command } else { self.command_v6 }
+    /// What to ask a device that is reached at this address: the table of each family in which the other site may
+    /// stand. Asked about the wrong family, a device would truthfully say that nobody is there.
+    pub fn commands(&self, device: IpAddr, families: Families) -> Vec<&'static str> {
+        let is_known = families.v4 || families.v6;
+        let wants_v4 = if is_known { families.v4 } else { device.is_ipv4() };
+        let wants_v6 = if is_known { families.v6 } else { device.is_ipv6() };
+        let mut commands = Vec::new();
+        commands.extend(wants_v4.then_some(self.command));
+        commands.extend(wants_v6.then_some(self.command_v6));
+        commands.dedup();
+        commands
+    }
+
+    /// The established sessions at the device's SSH port, with what only this room wants to know of them.
+    ///
+    /// # Errors
+    /// When a line is not understood.
+    pub fn rows(&self, output: &str, ssh_port: u16) -> Result<Vec<Row>, ParseError> {
+        (self.read)(output, ssh_port)
     }
 
     /// The established sessions at the device's SSH port.
@@ -101,8 +152,13 @@ impl Dialect {
     /// # Errors
     /// When a line is not understood.
     pub fn sessions(&self, output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
-        (self.read)(output, ssh_port)
+        self.rows(output, ssh_port).map(sessions)
     }
+}
+
+/// What policies see of the rows.
+pub fn sessions(rows: Vec<Row>) -> Vec<Session> {
+    rows.into_iter().map(|row| row.session).collect()
 }
 
 /// The established sessions in the answer to the operator's own command.
@@ -110,7 +166,15 @@ impl Dialect {
 /// # Errors
 /// When a line is not understood.
 pub fn custom_sessions(custom: &Custom, output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
-    custom::sessions(custom, output, ssh_port)
+    custom_rows(custom, output, ssh_port).map(sessions)
+}
+
+/// The same with the port of the other end, where the pattern has a group for it.
+///
+/// # Errors
+/// When a line is not understood.
+pub fn custom_rows(custom: &Custom, output: &str, ssh_port: u16) -> Result<Vec<Row>, ParseError> {
+    custom::rows(custom, output, ssh_port)
 }
 
 /// Where a line of the answer stands, for errors about it.
@@ -142,19 +206,34 @@ fn shortened(line: &str) -> String {
 }
 
 /// Adds a session, within the limit.
-fn push(sessions: &mut Vec<Session>, session: Session, command: &str) -> Result<(), ParseError> {
-    if sessions.len() >= SESSIONS_MAX {
+fn push(rows: &mut Vec<Row>, row: Row, command: &str) -> Result<(), ParseError> {
+    if rows.len() >= SESSIONS_MAX {
         return Err(ParseError::TooMany { command: command.to_owned() });
     }
-    sessions.push(session);
+    rows.push(row);
     Ok(())
 }
 
-/// An address as devices write it: in brackets or not, with a zone or not, IPv4 inside IPv6 or not.
-fn address(written: &str) -> Option<IpAddr> {
-    let inner = written.strip_prefix('[').map_or(written, |rest| rest.trim_end_matches(']'));
-    // The zone is the device's own name of an interface; nobody else can compare it. It may stand within the
-    // brackets or behind them.
+/// An address as devices write it: in brackets or not, with a zone or not, IPv4 inside IPv6 or not. A link-local
+/// address keeps its zone, because without it it may be anybody's; elsewhere the zone says nothing about the host.
+fn address(written: &str) -> Option<String> {
+    let address = plain(written)?;
+    let zone = written.split_once('%').map(|(_, zone)| zone.trim_end_matches(']'));
+    match (address, zone) {
+        (IpAddr::V6(local), Some(zone)) if local.is_unicast_link_local() => {
+            // Nothing that no interface is called: the zone is printed and handed to policies.
+            let is_name = !zone.is_empty()
+                && zone.len() <= ZONE_BYTES_MAX
+                && zone.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c));
+            is_name.then(|| format!("{local}%{zone}"))
+        }
+        _ => Some(address.to_string()),
+    }
+}
+
+/// The address alone. Its zone may stand within the brackets or behind them.
+fn plain(written: &str) -> Option<IpAddr> {
+    let inner = written.trim().strip_prefix('[').map_or(written, |rest| rest.trim_end_matches(']'));
     let bare = inner.split_once('%').map_or(inner, |(bare, _)| bare).trim_end_matches(']');
     bare.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
@@ -176,17 +255,42 @@ mod tests {
             ("2001:DB8:0::1", Some("2001:db8::1")),
             ("::ffff:192.0.2.1", Some("192.0.2.1")),
             ("[::ffff:192.0.2.1]", Some("192.0.2.1")),
-            ("fe80::1%em0.100", Some("fe80::1")),
-            ("[fe80::1%eth0]", Some("fe80::1")),
-            ("[fe80::1]%eth0", Some("fe80::1")),
+            ("fe80::1%em0.100", Some("fe80::1%em0.100")),
+            ("fe80::1%ge-0/0/0.0", Some("fe80::1%ge-0/0/0.0")),
+            ("[fe80::1%eth0]", Some("fe80::1%eth0")),
+            ("[fe80::1]%eth0", Some("fe80::1%eth0")),
+            ("fe80::1", Some("fe80::1")),
+            ("fe80::1%", None),
+            ("fe80::1%\u{1b}[2J", None),
+            ("[2001:db8::1]%vrf-red", Some("2001:db8::1")),
             ("192.0.2.1%eth0", Some("192.0.2.1")),
             ("*", None),
             ("", None),
             ("192.0.2.300", None),
             ("router-1", None),
         ] {
-            assert_eq!(address(written).map(|address| address.to_string()).as_deref(), expected, "{written}");
+            assert_eq!(address(written).as_deref(), expected, "{written}");
         }
+    }
+
+    #[test]
+    fn a_device_is_asked_about_every_family_that_the_other_site_may_use() {
+        let families =
+            |list: &[&str]| Families::of(&list.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
+        let (v4, v6): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), "2001:db8::1".parse().unwrap());
+        let [inet, inet6] = [junos::COMMAND, junos::COMMAND_V6];
+        for (list, device, expected) in [
+            (&[][..], v4, &[inet][..]),
+            (&[], v6, &[inet6]),
+            (&["192.0.2.10"], v6, &[inet]),
+            (&["2001:db8::10"], v4, &[inet6]),
+            (&["::ffff:192.0.2.10"], v4, &[inet]),
+            (&["192.0.2.10", "2001:db8::10"], v4, &[inet, inet6]),
+            (&["site-a.example.com"], v4, &[inet, inet6]),
+        ] {
+            assert_eq!(JUNOS.commands(device, families(list)), expected, "{list:?} at {device}");
+        }
+        assert_eq!(LINUX.commands(v4, families(&["192.0.2.10", "2001:db8::10"])), [linux::COMMAND]);
     }
 
     #[test]

@@ -2,19 +2,21 @@
 
 use dr_watchdog_sdk::evidence::Session;
 
-use super::{At, ParseError, address, port, push, shortened};
+use super::{At, ParseError, Row, address, port, push, shortened};
 
 /// Columns of addresses narrower than this cut long addresses off.
 const WIDE_COLUMN: usize = 40;
 /// Characters of an address that a narrow column shows; the port follows in any case.
 const NARROW_CHARACTERS: usize = 16;
+/// Protocol, two queues, two addresses, state.
+const FIELDS: usize = 6;
 
 /// The established sessions at the SSH port.
 ///
 /// What stands before a header is not read (a banner, the name of a routing engine), so a table without one is an
 /// error. A device of several parts prints several headers.
-pub(super) fn sessions(command: &str, output: &str, ssh_port: u16) -> Result<Vec<Session>, ParseError> {
-    let mut sessions = Vec::new();
+pub(super) fn rows(command: &str, output: &str, ssh_port: u16) -> Result<Vec<Row>, ParseError> {
+    let mut rows = Vec::new();
     let (mut is_headed, mut is_in_table, mut is_narrow) = (false, false, false);
     let joined = joined(output);
     for (number, line) in &joined {
@@ -31,24 +33,25 @@ pub(super) fn sessions(command: &str, output: &str, ssh_port: u16) -> Result<Vec
             continue;
         }
         let at = At { command, number: *number, text: line };
-        if let Some(session) = row(&at, ssh_port, is_narrow)? {
-            push(&mut sessions, session, command)?;
+        if let Some(found) = row(&at, ssh_port, is_narrow)? {
+            push(&mut rows, found, command)?;
         }
     }
     if !is_headed {
         let begins = output.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         return Err(ParseError::NoHeader { command: command.to_owned(), begins: shortened(begins) });
     }
-    Ok(sessions)
+    Ok(rows)
 }
 
-/// The lines with their numbers; a line that begins with white space goes on the one before it.
+/// The lines with their numbers; a line that begins with white space goes on the one before it, as does one that
+/// begins no row where the row before it lacks something.
 fn joined(output: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     for (index, line) in output.lines().enumerate() {
         let is_continued = line.starts_with([' ', '\t']);
         match lines.last_mut() {
-            Some((_, row)) if is_continued && begins_row(row) => {
+            Some((_, row)) if begins_row(row) && (is_continued || (is_short(row) && is_rest(line))) => {
                 row.push(' ');
                 row.push_str(line.trim());
             }
@@ -60,6 +63,19 @@ fn joined(output: &str) -> Vec<(usize, String)> {
 
 fn begins_row(line: &str) -> bool {
     line.split_whitespace().nth(1).is_some_and(|queue| queue.parse::<u64>().is_ok())
+}
+
+/// Whether the row of a TCP socket lacks its last columns.
+fn is_short(row: &str) -> bool {
+    row.starts_with("tcp") && row.split_whitespace().count() < FIELDS
+}
+
+/// Whether a line may be the rest of the one before.
+fn is_rest(line: &str) -> bool {
+    !begins_row(line)
+        && !is_ornament(line.trim())
+        && !line.starts_with("Active ")
+        && column_width(line).is_none()
 }
 
 /// Width of the column of addresses, if this is a header.
@@ -76,7 +92,7 @@ fn is_ornament(line: &str) -> bool {
         || (line.ends_with(':') && !line.contains(char::is_whitespace))
 }
 
-fn row(at: &At<'_>, ssh_port: u16, is_narrow: bool) -> Result<Option<Session>, ParseError> {
+fn row(at: &At<'_>, ssh_port: u16, is_narrow: bool) -> Result<Option<Row>, ParseError> {
     let mut fields = at.text.split_whitespace();
     let protocol = fields.next().unwrap_or_default();
     for _ in 0..2 {
@@ -89,7 +105,9 @@ fn row(at: &At<'_>, ssh_port: u16, is_narrow: bool) -> Result<Option<Session>, P
     let local = fields.next().ok_or_else(|| at.wrong("the local address is missing"))?;
     let foreign = fields.next().ok_or_else(|| at.wrong("the foreign address is missing"))?;
     let state = fields.next().ok_or_else(|| at.wrong("the state is missing"))?;
-    if !state.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '-') {
+    let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    // The rest of a port that was wrapped is no state either.
+    if !state.starts_with(|c: char| c.is_ascii_uppercase()) || !state.chars().all(is_word) {
         return Err(at.wrong("the sixth column is no state"));
     }
     if state != "ESTABLISHED" {
@@ -97,12 +115,14 @@ fn row(at: &At<'_>, ssh_port: u16, is_narrow: bool) -> Result<Option<Session>, P
     }
     // Addresses of IPv4 contain dots themselves, names of interfaces too: only the last one parts off the port.
     let (_, local_port) = local.rsplit_once('.').ok_or_else(|| at.wrong("the local address has no port"))?;
-    let (from, _) = foreign.rsplit_once('.').ok_or_else(|| at.wrong("the foreign address has no port"))?;
+    let (from, from_port) =
+        foreign.rsplit_once('.').ok_or_else(|| at.wrong("the foreign address has no port"))?;
     let local_port = port(local_port).ok_or_else(|| at.wrong("the local port is no number"))?;
     // What is left of a cut address may be an address too, and nobody would know it for the other site's.
     if is_narrow && from.contains(':') && from.len() >= NARROW_CHARACTERS {
         return Err(at.wrong("the column is narrow, so this IPv6 address may have been cut off"));
     }
     let from = address(from).ok_or_else(|| at.wrong("the foreign address is no IP address"))?;
-    Ok((local_port == ssh_port).then(|| Session { from: from.to_string(), age_ms: None }))
+    let session = Session { from, age_ms: None };
+    Ok((local_port == ssh_port).then(|| Row { session, port: port(from_port) }))
 }

@@ -39,7 +39,7 @@ const KINDS: [(&str, Kind); 5] = [
     ("custom", Kind::Custom),
 ];
 /// What the groups of a pattern may be named.
-const GROUPS: [&str; 5] = ["from", "port", "state", "ageMs", "ageS"];
+const GROUPS: [&str; 6] = ["from", "fromPort", "port", "state", "ageMs", "ageS"];
 /// Most memory of a compiled pattern.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Most arbiters: what one sweep and one look are made for.

@@ -12,10 +12,11 @@ use crate::config::model::Policy;
 use crate::config::reader::{Keys, Reader, described};
 use crate::config::values;
 use crate::policy::pin::SHA256_DIGITS;
+use crate::policy::terms::Layer;
 use crate::policy::{Grant, Terms};
 
 const POLICY: Keys = Keys::new(&["deadline", "memory", "config", "script", "sandbox", "grants", "sha256"]);
-const SANDBOX: Keys = Keys::new(&["uid"]);
+const SANDBOX: Keys = Keys::new(&["uid", "seccomp", "landlock"]);
 const SCRIPT: Keys = Keys::new(&["user", "env", "secrets"]);
 /// Least memory of a guest: below it no interpreter starts.
 const MEMORY_BYTES_MIN: u64 = 4 << 20;
@@ -52,8 +53,11 @@ fn terms(table: &Reader<'_>) -> Terms {
     {
         table.wrong("sha256", quoted(sum), "the 64 digits that `sha256sum FILE` prints");
     }
-    let uid = table.table("sandbox", SANDBOX).whole("uid", 1, UID_MAX);
-    Terms { grants: grants(table), sha256, uid, ..Terms::default() }
+    let sandbox = table.table("sandbox", SANDBOX);
+    let uid = sandbox.whole("uid", 1, UID_MAX);
+    let without =
+        Layer::ALL.into_iter().filter(|layer| sandbox.is_true(layer.word()) == Some(false)).collect();
+    Terms { grants: grants(table), sha256, uid, without, ..Terms::default() }
 }
 
 fn grants(table: &Reader<'_>) -> Option<BTreeSet<Grant>> {

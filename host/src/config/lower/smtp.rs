@@ -1,5 +1,7 @@
 //! `[smtp]`, lowered.
 
+use std::time::Duration;
+
 use super::site::word;
 use super::watchdog::is_mail_address;
 use crate::config::error::quoted;
@@ -7,8 +9,13 @@ use crate::config::model::{Smtp, Tls};
 use crate::config::reader::{Keys, Reader};
 use crate::config::secret::secret;
 
-const SMTP: Keys = Keys::new(&["host", "port", "tls", "username", "password", "from"]);
+const SMTP: Keys = Keys::new(&["host", "port", "tls", "caFile", "username", "password", "from", "timeout"]);
 const TLS: [(&str, Tls); 3] = [("starttls", Tls::StartTls), ("implicit", Tls::Implicit), ("none", Tls::None)];
+
+/// How long each answer of the server is awaited.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest `caFile`: the authorities of a whole system are about 250 KiB.
+const CA_BYTES_MAX: u64 = 1 << 20;
 
 const fn port(tls: Tls) -> u16 {
     match tls {
@@ -16,6 +23,25 @@ const fn port(tls: Tls) -> u16 {
         Tls::Implicit => 465,
         Tls::None => 25,
     }
+}
+
+/// The certificates of `caFile`.
+fn ca(table: &Reader<'_>) -> Option<String> {
+    let path = table.report.resolved(table.filled_text("caFile")?);
+    let form = "a file of certificates, each between BEGIN CERTIFICATE and END CERTIFICATE";
+    let read = table.report.around().read(&path, CA_BYTES_MAX);
+    let text = match read.map(|bytes| String::from_utf8(bytes).unwrap_or_default()) {
+        Ok(text) => text,
+        Err(error) => {
+            table.wrong("caFile", format!("the file {} ({error})", path.display()), form);
+            return None;
+        }
+    };
+    if !text.contains("-----BEGIN CERTIFICATE-----") {
+        table.wrong("caFile", format!("the file {}, which holds none", path.display()), form);
+        return None;
+    }
+    Some(text)
 }
 
 pub(super) fn smtp(root: &Reader<'_>) -> Option<Smtp> {
@@ -39,16 +65,14 @@ pub(super) fn smtp(root: &Reader<'_>) -> Option<Smtp> {
     if !from.is_empty() && !is_mail_address(from) {
         table.wrong("from", quoted(from), "a mail address such as \"watchdog@example.com\"");
     }
-    table.warn(
-        "host",
-        "nothing is mailed in this version; what would be mailed goes to the log and the history",
-    );
     Some(Smtp {
         host: table.required_text("host", "\"mail.example.com\"").to_owned(),
         port: table.whole("port", 1, 65_535).unwrap_or(port(tls)),
         tls,
+        ca: ca(&table),
         username,
         password,
         from: from.to_owned(),
+        timeout: table.span("timeout").unwrap_or(TIMEOUT_DEFAULT),
     })
 }

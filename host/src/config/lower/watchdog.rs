@@ -94,8 +94,10 @@ fn notification(table: &Reader<'_>) -> Notification {
 
 /// Whether it has the shape of a mail address; whether it exists, only mail tells.
 pub(super) fn is_mail_address(text: &str) -> bool {
-    let is_blank = text.chars().any(|c| c.is_whitespace() || c.is_control());
-    !is_blank && text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+    // Other letters than ASCII's are written in punycode where they stand in a domain, and few servers take them before
+    // the @.
+    let is_plain = text.chars().all(|c| c.is_ascii_graphic());
+    is_plain && text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
 }
 
 fn thresholds(table: &Reader<'_>) -> Thresholds {

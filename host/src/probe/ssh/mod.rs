@@ -130,6 +130,22 @@ pub trait Connection: Send + Sync + std::fmt::Debug {
         Box::pin(async { Err(SshError::Exec("this way of SSH gives commands no input".to_owned())) })
     }
 
+    /// Address and port that it leaves from, where this way of SSH tells.
+    fn local(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Fingerprint of the host key that the server showed, where this way of SSH tells.
+    fn host_key(&self) -> Option<String> {
+        None
+    }
+
+    /// From now on nothing more is read: to the server its client is dead, although TCP lives. False where this way
+    /// of SSH cannot do that.
+    fn fall_silent(&self) -> bool {
+        false
+    }
+
     /// Awaits the server's answer to a keepalive; how long it took.
     fn keep_alive(&self, deadline: Instant) -> Boxed<'_, Result<Duration, SshError>>;
 

@@ -11,7 +11,7 @@ use russh::keys::{Algorithm, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Disconnect, Preferred, kex, mac};
 use tokio::time::Instant;
 
-use super::host_key::{HostKeyError, Judge};
+use super::host_key::{self, HostKeyError, Judge};
 use super::login::{Credentials, Refusal, words};
 use super::stream::{Lifeline, tether};
 use super::{
@@ -89,15 +89,18 @@ async fn attempt(
 ) -> Result<Box<dyn Connection>, SshError> {
     let left = deadline.saturating_duration_since(Instant::now());
     let stream = tcp::open(peer, to.source, left).await.map_err(SshError::Unreachable)?;
+    // Only a socket that has no address has none to tell, and this one is connected.
+    let local = stream.local_addr().ok();
     let (lifeline, stream) = tether(stream);
     let end = End::default();
-    let gate = Gate { judge, end: end.clone() };
+    let shown = End::default();
+    let gate = Gate { judge, end: end.clone(), shown: shown.clone() };
     let shaking =
         async { client::connect_stream(Arc::new(config), stream, gate).await.map_err(GateError::into_error) };
     let mut handle = within(deadline, Step::Handshake, shaking).await?;
     let showing = async { credentials.show(&mut handle).await.map_err(|refusal| refused(to, refusal, &end)) };
     within(deadline, Step::Auth, showing).await?;
-    Ok(Box::new(Session { peer, handle, end, _lifeline: lifeline }))
+    Ok(Box::new(Session { peer, local, handle, end, host_key: shown.why(), lifeline }))
 }
 
 /// Whether keys of this name are asked for by this algorithm; an RSA key is one key, whatever hash it signs with.
@@ -171,6 +174,8 @@ impl End {
 pub(super) struct Gate {
     judge: Judge,
     end: End,
+    /// Fingerprint of the key that the server showed.
+    shown: End,
 }
 
 /// An error of the library or of our own within it.
@@ -202,6 +207,7 @@ impl Handler for Gate {
     type Error = GateError;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, GateError> {
+        self.shown.set(host_key::fingerprint(&shown.public_key()));
         self.judge.check(&shown.public_key()).map(|()| true).map_err(GateError::HostKey)
     }
 
@@ -229,9 +235,11 @@ impl Handler for Gate {
 /// A connection that is logged in.
 struct Session {
     peer: SocketAddr,
+    local: Option<SocketAddr>,
     handle: Handle<Gate>,
     end: End,
-    _lifeline: Lifeline,
+    host_key: Option<String>,
+    lifeline: Lifeline,
 }
 
 impl std::fmt::Debug for Session {
@@ -311,6 +319,19 @@ impl Session {
 impl Connection for Session {
     fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    fn host_key(&self) -> Option<String> {
+        self.host_key.clone()
+    }
+
+    fn fall_silent(&self) -> bool {
+        self.lifeline.deafen();
+        true
     }
 
     fn exec<'a>(&'a self, command: &'a str, deadline: Instant) -> Boxed<'a, Result<ExecOutput, SshError>> {

@@ -7,6 +7,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,6 +19,14 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(super) struct Lifeline {
     _held: oneshot::Sender<()>,
+    is_deaf: Arc<AtomicBool>,
+}
+
+impl Lifeline {
+    /// The stream reads nothing any more, and says nothing of that.
+    pub(super) fn deafen(&self) {
+        self.is_deaf.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The task's half.
@@ -25,11 +35,14 @@ pub(super) struct Tethered {
     stream: TcpStream,
     /// `None` once the owner is gone: a finished receiver must not be polled again.
     owner: Option<oneshot::Receiver<()>>,
+    is_deaf: Arc<AtomicBool>,
 }
 
 pub(super) fn tether(stream: TcpStream) -> (Lifeline, Tethered) {
     let (held, owner) = oneshot::channel();
-    (Lifeline { _held: held }, Tethered { stream, owner: Some(owner) })
+    let is_deaf = Arc::new(AtomicBool::new(false));
+    let lifeline = Lifeline { _held: held, is_deaf: Arc::clone(&is_deaf) };
+    (lifeline, Tethered { stream, owner: Some(owner), is_deaf })
 }
 
 impl AsyncRead for Tethered {
@@ -45,6 +58,10 @@ impl AsyncRead for Tethered {
         if !is_owned {
             self.owner = None;
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "given up")));
+        }
+        if self.is_deaf.load(Ordering::Relaxed) {
+            // The owner's end still wakes the task.
+            return Poll::Pending;
         }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
@@ -75,6 +92,21 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_deaf_stream_reads_nothing_until_its_owner_is_gone() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let (lifeline, mut tethered) = tether(stream);
+        lifeline.deafen();
+        tokio::io::AsyncWriteExt::write_all(&mut server, b"are you there?").await.unwrap();
+        let silence = tokio::time::timeout(Duration::from_millis(50), tethered.read_u8()).await;
+        assert!(silence.is_err(), "{silence:?}");
+        drop(lifeline);
+        let read = tokio::time::timeout(Duration::from_secs(5), tethered.read_u8()).await.unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
 
     #[tokio::test]
     async fn a_read_ends_when_the_owner_is_gone() {

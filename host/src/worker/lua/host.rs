@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::Node;
 use super::{convert, failure, text, verdict};
+use crate::policy::Failure;
 
 /// Everything in `dr`.
 const NAMES: [&str; 13] = [
@@ -26,6 +27,8 @@ const NAMES: [&str; 13] = [
     "duration",
     "verdict",
 ];
+/// Characters that are told of what is wrong with an argument.
+const WHY_CHARS_MAX: usize = 120;
 /// Everything in `dr.arbiters`.
 const ARBITERS: [&str; 2] = ["ping", "sessions"];
 /// Everything in `dr.state`.
@@ -93,7 +96,7 @@ fn network<'scope, 'env: 'scope>(
     strict(lua, &arbiters, "dr.arbiters", &ARBITERS)?;
     dr.raw_set("arbiters", arbiters)?;
     let ping = scope.create_function(move |lua, (hosts, options): (mlua::Value, mlua::Value)| {
-        let hosts = match convert::from_lua(&hosts)? {
+        let hosts = match given("dr.ping", &hosts)? {
             // An empty table is both; here it can only be a list.
             Value::Object(empty) if empty.is_empty() => json!([]),
             hosts => hosts,
@@ -123,7 +126,7 @@ fn network<'scope, 'env: 'scope>(
         scope.create_function(move |_, (level, text, fields): (mlua::Value, mlua::Value, mlua::Value)| {
             let level = text_argument("dr.log", 1, "the level", &level)?;
             let text = text_argument("dr.log", 2, "the text", &text)?;
-            let fields = convert::from_lua(&fields)?;
+            let fields = given("dr.log", &fields)?;
             host.call(method::LOG, &json!({ "level": level, "text": text, "fields": fields }))
                 .map_err(failure::host)?;
             Ok(())
@@ -142,7 +145,7 @@ fn state<'scope, 'env: 'scope>(
     })?;
     state.raw_set("get", get)?;
     let put = scope.create_function(move |_, value: mlua::Value| {
-        let request = json!({ "value": convert::from_lua(&value)? });
+        let request = json!({ "value": given("dr.state.put", &value)? });
         host.call(method::STATE_PUT, &request).map_err(failure::host)?;
         Ok(())
     })?;
@@ -165,7 +168,7 @@ fn time<'scope, 'env: 'scope>(
         let instant = text_argument("dr.after", 1, "the instant", &instant)?;
         let instant =
             Utc::parse(&instant).map_err(|error| mlua::Error::runtime(format!("dr.after: {error}")))?;
-        let whole = match convert::from_lua(&seconds)? {
+        let whole = match given("dr.after", &seconds)? {
             Value::Number(number) => number.as_u64(),
             _ => None,
         };
@@ -228,6 +231,19 @@ fn wrong_key(name: &str, key: &str, known: &[&str]) -> mlua::Error {
     mlua::Error::runtime(format!("{name} has no key \"{key}\"; {hint}"))
 }
 
+/// An argument of a call, as JSON. What has no form in JSON is the call's mistake, not the verdict's.
+fn given(call: &str, value: &mlua::Value) -> mlua::Result<Value> {
+    convert::from_lua(value).map_err(|error| match error.downcast_ref::<Failure>() {
+        Some(failure) => {
+            // Of a value that is nested in itself the place is endless: what stands behind it is what helps.
+            let letters = failure.message.chars().count();
+            let why: String = failure.message.chars().skip(letters.saturating_sub(WHY_CHARS_MAX)).collect();
+            mlua::Error::runtime(format!("{call}: {why}"))
+        }
+        None => error,
+    })
+}
+
 /// An argument that must be a text.
 pub(super) fn text_argument(
     call: &str,
@@ -236,7 +252,9 @@ pub(super) fn text_argument(
     value: &mlua::Value,
 ) -> mlua::Result<String> {
     match value {
-        mlua::Value::String(text) => Ok(text.to_str()?.to_owned()),
+        mlua::Value::String(text) => text.to_str().map(|text| text.to_owned()).map_err(|_| {
+            mlua::Error::runtime(format!("{call}: argument {number}, {what}: found a text that is no UTF-8"))
+        }),
         other => {
             let found = other.type_name();
             Err(mlua::Error::runtime(format!(
@@ -247,7 +265,7 @@ pub(super) fn text_argument(
 }
 
 fn request(call: &str, base: Value, options: &mlua::Value) -> mlua::Result<Value> {
-    let (Value::Object(mut request), options) = (base, convert::from_lua(options)?) else {
+    let (Value::Object(mut request), options) = (base, given(call, options)?) else {
         return Ok(Value::Object(Map::new()));
     };
     match options {

@@ -39,7 +39,8 @@ fn without_wait(lua: &Lua, role: Role, action: Action) -> mlua::Result<Function>
     lua.create_function(move |lua, (text, details): (mlua::Value, mlua::Value)| {
         let what = || format!("dr.verdict.{}", action.word());
         let text = match &text {
-            mlua::Value::String(_) => text_argument("", 1, "", &text)?,
+            // Without the name of the call, which is written only where it is needed.
+            mlua::Value::String(found) if found.to_str().is_ok() => text_argument("", 1, "", &text)?,
             other => text_argument(&what(), 1, "the description", other)?,
         };
         build(lua, role, action, "", &text, details)

@@ -25,6 +25,18 @@ fn a_policy_that_fails_changes_nothing_and_says_why() {
 }
 
 #[test]
+fn a_policy_in_quarantine_is_one_notice_that_names_it_and_the_way_out() {
+    let mut site = Site::standby();
+    let why = "the policy's worker was killed by SIGSEGV".to_owned();
+    site.give(Event::PolicyQuarantined { policy: "acme".to_owned(), why });
+    site.run_for(100);
+    let told: Vec<_> =
+        site.notices.iter().filter(|notice| notice.trigger == Trigger::PolicyQuarantined).collect();
+    assert_eq!(told.len(), 1);
+    assert!(["acme", "SIGSEGV", "reload"].iter().all(|word| told[0].text.contains(word)), "{}", told[0].text);
+}
+
+#[test]
 fn a_verdict_for_another_role_is_refused() {
     let mut site = Site::standby();
     site.policy = Box::new(|_| Ok(verdict(VerdictState::Active, Action::BeActive)));

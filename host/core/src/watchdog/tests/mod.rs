@@ -79,7 +79,7 @@ pub(super) fn settings() -> Settings {
         wait_duration_s: Some(3_600),
         arbiters: ["r1", "r2", "r3"].map(str::to_owned).to_vec(),
         managed_rule: ManagedRule { peer_addresses: vec![PEER.to_owned()], stale_ms: 80_000 },
-        look_timeout: Duration::from_secs(5),
+        look_round: Duration::from_secs(5),
         exclusion: Exclusion::Verdict { wait: Duration::from_secs(80) },
         be_active: vec![step("one"), step("two")],
         be_standby: vec![step("undo two"), step("undo one")],
@@ -193,6 +193,11 @@ impl Site {
             }
         }
         panic!("the watchdog turns without end");
+    }
+
+    /// Stops the whole site for so many seconds; whatever happens in between is heard afterwards.
+    pub(super) fn freeze(&mut self, seconds: u64) {
+        self.move_to(self.now.mono.plus(Duration::from_secs(seconds)));
     }
 
     fn move_to(&mut self, mono: Moment) {

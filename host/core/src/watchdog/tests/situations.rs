@@ -144,7 +144,7 @@ fn an_active_that_loses_its_peer_is_asked_too() {
 #[test]
 fn mute_arbiters_delay_the_question_by_one_deadline_at_most() {
     let mut site = Site::boot(
-        Settings { look_timeout: Duration::from_secs(40), ..settings() },
+        Settings { look_round: Duration::from_secs(40), ..settings() },
         stored(Role::Standby),
         Some((Phase::Active, 2)),
     );
@@ -156,6 +156,30 @@ fn mute_arbiters_delay_the_question_by_one_deadline_at_most() {
     site.run_for(100);
     let first = &site.asks[0];
     assert_eq!((first.evidence.total(), first.evidence.ssh_reachable()), (4, 3));
+}
+
+#[test]
+fn a_site_that_was_stopped_during_a_look_does_not_take_its_own_silence_for_the_arbiters() {
+    let mut site = Site::active();
+    site.watchdog.settings.look_round = Duration::from_secs(40);
+    site.policy = Box::new(|ask| {
+        let is_cut_off = ask.evidence.pinged() == 0;
+        let action = if is_cut_off { Action::BeStandby } else { Action::Nothing };
+        Ok(super::verdict(VerdictState::Active, action))
+    });
+    // Nothing is heard of these looks before the site is stopped.
+    let arbiters = std::mem::take(&mut site.arbiters);
+    site.is_peer_up = false;
+    site.run_for(60);
+    assert_eq!((site.count("look"), site.asks.len()), (1, 0));
+    site.freeze(100);
+    site.give(crate::Event::TimePassed);
+    assert_eq!(site.asks.len(), 0, "it was this site that was silent");
+    site.arbiters = arbiters;
+    site.look();
+    site.run_for(10);
+    assert_eq!((site.asks.len(), site.asks[0].evidence.pinged()), (1, 3));
+    assert_eq!(site.watchdog.phase(), Phase::Active);
 }
 
 #[test]

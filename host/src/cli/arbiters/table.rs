@@ -1,0 +1,191 @@
+//! What was seen at the arbiters as a table: those with trouble first, then the sum of it all; pure.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{CellAlignment, Table, presets};
+use dr_watchdog_sdk::Utc;
+use serde_json::Value;
+
+use super::word;
+
+/// Sessions that are shown of one arbiter.
+const SESSIONS_SHOWN_MAX: usize = 4;
+const MS_PER_S: i64 = 1_000;
+const S_PER_MIN: i64 = 60;
+const MIN_PER_H: i64 = 60;
+const H_PER_DAY: i64 = 24;
+
+/// The lines to print.
+pub(super) fn lines(report: &Value, wants_sessions: bool) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(match wants_sessions {
+        true => ["arbiter", "ssh", "held by the other site", "sessions there (age)", "remarks"],
+        false => ["arbiter", "ping", "round trip", "last answer", "why not"],
+    });
+    let mut rows: Vec<(&String, &Value)> = report["arbiters"].as_object().into_iter().flatten().collect();
+    // Stable, so the names stay in order within each half.
+    rows.sort_by_key(|(_, seen)| !is_trouble(seen, wants_sessions));
+    for (name, seen) in rows {
+        let row = if wants_sessions { session_row(report, seen) } else { ping_row(report, seen) };
+        table.add_row([vec![name.clone()], row].concat());
+    }
+    if let Some(column) = table.column_mut(2).filter(|_| !wants_sessions) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut lines = vec![table.to_string()];
+    lines.push(summary(report, wants_sessions));
+    lines
+}
+
+fn is_trouble(seen: &Value, wants_sessions: bool) -> bool {
+    if wants_sessions { seen["ssh"] != "ok" } else { seen["ping"] != true }
+}
+
+fn ping_row(report: &Value, seen: &Value) -> Vec<String> {
+    vec![
+        if seen["ping"] == true { "answers" } else { "silent" }.to_owned(),
+        seen["rttMs"].as_f64().map(|rtt| format!("{rtt:.1} ms")).unwrap_or_default(),
+        ago(report, &seen["lastGood"]).unwrap_or_else(|| "never seen".to_owned()),
+        word(&seen["why"]),
+    ]
+}
+
+fn session_row(report: &Value, seen: &Value) -> Vec<String> {
+    let is_known = seen["ssh"] == "ok";
+    let remarks = match ago(report, &seen["absentSince"]) {
+        Some(since) => format!("the other site is absent, first seen so {since}"),
+        None => word(&seen["sshError"]),
+    };
+    vec![
+        word(&seen["ssh"]),
+        match (is_known, seen["managed"] == true) {
+            (false, _) => "unknown, counts as yes",
+            (true, true) => "yes",
+            (true, false) => "no",
+        }
+        .to_owned(),
+        sessions(&seen["sessions"]),
+        remarks,
+    ]
+}
+
+fn sessions(list: &Value) -> String {
+    let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut shown: Vec<String> = all.iter().take(SESSIONS_SHOWN_MAX).map(session).collect();
+    if all.len() > SESSIONS_SHOWN_MAX {
+        shown.push(format!("and {} more", all.len() - SESSIONS_SHOWN_MAX));
+    }
+    shown.join("\n")
+}
+
+fn session(session: &Value) -> String {
+    match session["ageMs"].as_i64() {
+        Some(age_ms) => format!("{} ({})", word(&session["from"]), span(age_ms)),
+        None => format!("{} (not shown)", word(&session["from"])),
+    }
+}
+
+/// One sentence, and how often each reason was met.
+fn summary(report: &Value, wants_sessions: bool) -> String {
+    let (total, reachable) = (&report["total"], &report["reachable"]);
+    let mut text = match wants_sessions {
+        true => {
+            format!("{reachable} of {total} reached by SSH, {} held by the other site", report["managed"])
+        }
+        false if report["warning"] == true => {
+            format!("{reachable} of {total} answer ping: below the warning threshold")
+        }
+        false => format!("{reachable} of {total} answer ping"),
+    };
+    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    let key = if wants_sessions { "ssh" } else { "why" };
+    for seen in report["arbiters"].as_object().into_iter().flat_map(|all| all.values()) {
+        if is_trouble(seen, wants_sessions) {
+            *reasons.entry(word(&seen[key])).or_default() += 1;
+        }
+    }
+    if !reasons.is_empty() {
+        let told: Vec<String> = reasons.iter().map(|(why, count)| format!("{count} × {why}")).collect();
+        text.push_str(&format!("; not: {}", told.join(", ")));
+    }
+    text
+}
+
+/// How long ago an instant was when the report was made.
+fn ago(report: &Value, instant: &Value) -> Option<String> {
+    let read = |value: &Value| serde_json::from_value::<Utc>(value.clone()).ok();
+    let (then, now) = (read(instant)?, read(&report["time"])?);
+    match (now.unix_ms() - then.unix_ms()).max(0) {
+        0..MS_PER_S => Some("now".to_owned()),
+        ms => Some(format!("{} ago", span(ms))),
+    }
+}
+
+/// A span in its two largest units.
+fn span(ms: i64) -> String {
+    let seconds = ms / MS_PER_S;
+    let (minutes, hours) = (seconds / S_PER_MIN, seconds / S_PER_MIN / MIN_PER_H);
+    let days = hours / H_PER_DAY;
+    match (days, hours, minutes) {
+        (0, 0, 0) if seconds == 0 => format!("{ms} ms"),
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % S_PER_MIN),
+        (0, _, _) => format!("{hours} h {} min", minutes % MIN_PER_H),
+        _ => format!("{days} d {} h", hours % H_PER_DAY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn trouble_comes_first_and_is_summed_up_by_reason() {
+        let report = json!({"time": "2026-01-01T00:10:00+00:00", "total": 3, "reachable": 1, "managed": 1, "arbiters": {
+            "r1": {"ssh": "ok", "managed": true, "sessions": [{"from": "192.0.2.10", "ageMs": 4_000}, {"from": "192.0.2.11"}]},
+            "r2": {"ssh": "auth", "sshError": "refused", "managed": false, "sessions": []},
+            "r3": {"ssh": "ok", "managed": false, "sessions": [], "absentSince": "2026-01-01T00:07:50+00:00"},
+        }});
+        let lines = lines(&report, true);
+        let at = |piece: &str| lines[0].find(piece).unwrap_or_else(|| panic!("no {piece} in {}", lines[0]));
+        assert!(at("r2") < at("r1") && at("r1") < at("r3"));
+        for piece in [
+            "192.0.2.10 (4 s)",
+            "192.0.2.11 (not shown)",
+            "unknown, counts as yes",
+            "first seen so 2 min 10 s ago",
+        ] {
+            at(piece);
+        }
+        assert_eq!(lines[1], "1 of 3 reached by SSH, 1 held by the other site; not: 1 × auth");
+    }
+
+    #[test]
+    fn pings_say_when_the_last_answer_came() {
+        let report = json!({"time": "2026-01-01T00:10:00+00:00", "total": 2, "reachable": 1, "warning": true, "arbiters": {
+            "r1": {"ping": true, "rttMs": 0.84, "lastGood": "2026-01-01T00:10:00+00:00"},
+            "r2": {"ping": false, "why": "timeout"},
+        }});
+        let lines = lines(&report, false);
+        for piece in ["0.8 ms", "now", "never seen", "timeout"] {
+            assert!(lines[0].contains(piece), "{piece}: {}", lines[0]);
+        }
+        assert_eq!(lines[1], "1 of 2 answer ping: below the warning threshold; not: 1 × timeout");
+    }
+
+    #[test]
+    fn a_span_has_its_two_largest_units() {
+        for (ms, text) in [
+            (7, "7 ms"),
+            (59_999, "59 s"),
+            (61_000, "1 min 1 s"),
+            (3_600_000 * 5 + 60_000, "5 h 1 min"),
+            (86_400_000 * 2, "2 d 0 h"),
+        ] {
+            assert_eq!(span(ms), text);
+        }
+    }
+}
