@@ -255,7 +255,7 @@
 ---Shares of arbiters.
 ---@class drw.Thresholds
 ---@field failover drw.Threshold Below this share of managed (standby) or pinged (active) arbiters a role change is wanted.
----@field adjustManaged drw.Threshold Below this share of arbiters reached by SSH there is too little evidence.
+---@field adjustManaged drw.Threshold Below this share of arbiters reached by SSH there is too little evidence. Left out: 0.5, or `failover` where that is lower.
 ---@field warning drw.Threshold Below this share of pinged arbiters the administrator is warned.
 
 ---UTC instant, written 2026-01-01T00:00:00+00:00

@@ -13,6 +13,7 @@ mod control;
 mod eval_input;
 mod eval_shapes;
 mod help;
+mod journal;
 mod json_always;
 mod lua_types;
 mod mail;

@@ -42,7 +42,9 @@ fn a_policy_asked_again_about_a_past_decision_gives_the_same_verdict_and_another
         assert_eq!(decision["error"], Value::Null, "{decision}");
         let answer = at(&lone, "past.lua", &decision["id"], &["--json"]).expect(0).json();
         assert_eq!(answer["at"]["differences"], serde_json::json!([]), "{answer}\n{decision}");
-        assert_eq!(answer["verdict"], decision["verdict"], "{answer}");
+        for key in ["state", "action", "description"] {
+            assert_eq!(answer["verdict"][key], decision["verdict"][key], "{answer}");
+        }
         assert_eq!(answer["at"]["notAskedThen"], serde_json::json!([]), "{answer}");
     }
     let id = &decisions[2]["id"];

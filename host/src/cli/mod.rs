@@ -54,6 +54,7 @@ pub mod screen;
 mod service;
 pub mod simulate;
 mod simulate_guest;
+mod simulate_replay;
 mod simulate_report;
 mod simulate_series;
 pub mod sink;
@@ -198,7 +199,9 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             // A closed standard output while printing help is nobody's problem.
             let _ = error.print();
             if error.use_stderr() {
-                output::noted(error.to_string().trim());
+                let text = error.to_string();
+                let first = text.lines().next().unwrap_or_default();
+                output::noted(first.trim_start_matches("error: "));
             }
             exit::code(if error.use_stderr() { exit::USAGE } else { exit::OK })
         }

@@ -10,7 +10,7 @@ use super::policy_probes::Probes;
 use super::policy_question::{Asking, Bench, Stale, read, role_of};
 use super::policy_replay::{Recorded, Tape};
 use super::policy_report::{Report, Then};
-use super::{Globals, exit, output, policy_live};
+use super::{Globals, exit, output, policy, policy_live};
 use crate::config::{self, Config};
 use crate::policy::{Failure, FailureKind, Outcome, Runner};
 
@@ -59,7 +59,9 @@ pub async fn eval(globals: &Globals, args: &Args) -> u8 {
             if args.json {
                 // Whoever reads the answer finds a legal verdict on every path.
                 let failure = Failure::new(FailureKind::Load, unusable.message);
-                output::json(&Report::without_answer(&args.policy, unusable.state, failure).json());
+                let found = policy::spec(&args.policy, Path::new("/"));
+                let path = found.map_or_else(|_| args.policy.clone(), |spec| spec.path);
+                output::json(&Report::without_answer(&path, unusable.state, failure).json());
             }
             return exit::USAGE;
         }

@@ -1,6 +1,7 @@
 //! One question to a policy, made of files instead of a running site.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -264,11 +265,14 @@ fn write_service(
 /// When it cannot be read, is too long, or holds something else.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
     let shown = path.display();
-    let length = path.metadata().map_err(|error| format!("{shown} cannot be read: {error}"))?.len();
-    if length > FILE_BYTES_MAX {
-        return Err(format!("{shown} has {length} bytes, more than {FILE_BYTES_MAX}"));
+    let failed = |error: std::io::Error| format!("{shown} cannot be read: {error}");
+    let mut bytes = Vec::new();
+    // Counted while it is read: a pipe or a device has no length.
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("{shown} has more than {FILE_BYTES_MAX} bytes"));
     }
-    let bytes = std::fs::read(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
     let value = strict::parse(&bytes).map_err(|error| format!("{shown}: {error}"))?;
     serde_json::from_value(value).map_err(|error| format!("{shown}: {error}"))
 }

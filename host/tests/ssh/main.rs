@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 
-mod alarm;
 mod cases;
 mod host_keys;
 mod hostile;
 mod log_in;
+mod room;
 #[path = "../support/mod.rs"]
 mod support;
 

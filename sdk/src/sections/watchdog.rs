@@ -112,7 +112,7 @@ impl<'de> Deserialize<'de> for Thresholds {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         /// As it is written, where the default of one depends on another.
         #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase", rename = "Thresholds")]
+        #[serde(rename_all = "camelCase", expecting = "an object with failover, adjustManaged, warning")]
         struct Written {
             failover: Option<Threshold>,
             adjust_managed: Option<Threshold>,

@@ -1,6 +1,7 @@
 //! Measurements that `dr-watchdog-bench` prints.
 
 pub mod command;
+pub mod cost;
 pub mod decision;
 pub mod endurance;
 pub mod fleet;
@@ -8,6 +9,7 @@ pub mod fuzz;
 pub mod idle;
 pub mod policies;
 pub mod size;
+pub mod ssh;
 pub mod sweep;
 
 /// The middle of some figures.

@@ -5,12 +5,11 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dr_watchdog::probe::ping::{Manner, PingOutcome, Pinger};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
 
+use super::cost::Cost;
 use super::{median, print, tell};
 use crate::lab::namespace::Namespace;
 use crate::needs;
@@ -78,13 +77,6 @@ pub fn measure() -> bool {
     field.icmplib() && is_met
 }
 
-/// Wall seconds, CPU milliseconds, output of one whole process.
-struct Cost {
-    wall_s: f64,
-    cpu_ms: f64,
-    output: String,
-}
-
 /// A network of its own: loopback lives, 192.0.2.0/24 swallows everything.
 struct Field {
     namespace: Namespace,
@@ -121,22 +113,12 @@ impl Field {
 
     fn ours(&self, list: &Path) -> Cost {
         let program = std::env::current_exe().unwrap();
-        self.run(self.namespace.command(&program).args([ALONE]).arg(list))
+        Cost::of(self.namespace.command(&program).args([ALONE]).arg(list))
     }
 
     fn fping(&self, list: &Path) -> Cost {
         let mut command = self.namespace.command(&needs::program("fping"));
-        self.run(command.args(["-q", "-s", "-r", "0", "-t", "1000", "-i", "0", "-f"]).arg(list))
-    }
-
-    fn run(&self, command: &mut Command) -> Cost {
-        let before = cpu_ms();
-        let begun = Instant::now();
-        let done = command.stdin(Stdio::null()).output().unwrap();
-        let (wall_s, cpu_ms) = (begun.elapsed().as_secs_f64(), cpu_ms() - before);
-        let mut output = String::from_utf8_lossy(&done.stdout).into_owned();
-        output.push_str(&String::from_utf8_lossy(&done.stderr));
-        Cost { wall_s, cpu_ms, output }
+        Cost::of(command.args(["-q", "-s", "-r", "0", "-t", "1000", "-i", "0", "-f"]).arg(list))
     }
 
     fn all_alive(&self, size: u32) -> bool {
@@ -185,12 +167,12 @@ impl Field {
         fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
         let (mut lost, mut ours, mut theirs) = (0, Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let cost = self.run(as_user(&copy).arg(ALONE).arg(&list));
+            let cost = Cost::of(as_user(&copy).arg(ALONE).arg(&list));
             lost += SMALL - cost.output.trim().parse::<u32>().unwrap_or(0);
             ours.push(cost.wall_s);
             let mut fping = as_user(&needs::program("fping"));
             theirs.push(
-                self.run(fping.args(["-q", "-r", "0", "-t", "1000", "-i", "1", "-f"]).arg(&list)).wall_s,
+                Cost::of(fping.args(["-q", "-r", "0", "-t", "1000", "-i", "1", "-f"]).arg(&list)).wall_s,
             );
         }
         let times = median(ours) / median(theirs);
@@ -218,14 +200,9 @@ impl Field {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(self.ours(&list).cpu_ms);
-            theirs.push(self.run(self.namespace.command(&python).args(["-c", script]).arg(&list)).cpu_ms);
+            theirs.push(Cost::of(self.namespace.command(&python).args(["-c", script]).arg(&list)).cpu_ms);
         }
         let times = median(ours) / median(theirs);
         print(&format!("{SMALL}: CPU beside icmplib"), times, "times", "≤ 0.15", times <= ICMPLIB_TIMES_MAX)
     }
-}
-
-fn cpu_ms() -> f64 {
-    let used = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
-    (used.user_time().num_microseconds() + used.system_time().num_microseconds()) as f64 / 1_000.0
 }

@@ -1,6 +1,6 @@
 //! Speed, memory, wake-ups: measured, compared with a peer, printed with the bar. Nothing here is asserted in a ring.
 //!
-//! `dr-watchdog-bench [policies|command|endurance|decision|idle|size|sweep|fuzz|fleet]…`, from a release build. A worker is this program again, so it
+//! `dr-watchdog-bench [policies|command|endurance|decision|idle|size|sweep|ssh|fuzz|fleet]…`, from a release build. A worker is this program again, so it
 //! answers `worker` as the product does.
 
 use std::ffi::OsString;
@@ -16,6 +16,11 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
     if words.first().is_some_and(|first| HOSTS_OWN.contains(first)) {
         return dr_watchdog::main_from(arguments);
+    }
+    if let [bench::ssh::ALONE, key, fingerprint, count, more @ ..] = &words[..] {
+        let count = count.parse().unwrap_or_default();
+        bench::ssh::alone(key.as_ref(), fingerprint, count, more == ["mute"]);
+        return ExitCode::SUCCESS;
     }
     if let [bench::sweep::ALONE, list] = words[..] {
         bench::sweep::alone(list.as_ref());
@@ -51,6 +56,9 @@ fn main() -> ExitCode {
     }
     if is_wanted("sweep") {
         is_met &= bench::sweep::measure();
+    }
+    if is_wanted("ssh") {
+        is_met &= bench::ssh::measure();
     }
     // Minutes of work that say nothing about speed: only when asked for by name.
     if words.contains(&"fuzz") {

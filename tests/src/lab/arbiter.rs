@@ -74,16 +74,17 @@ impl Arbiter {
         Self::start_with(namespace, scratch, keys, &environment)
     }
 
-    fn start_with(namespace: &Namespace, scratch: &Scratch, keys: &Keys, more: &str) -> Self {
+    /// One with lines of configuration that win over the usual ones.
+    pub fn start_with(namespace: &Namespace, scratch: &Scratch, keys: &Keys, first: &str) -> Self {
         let public = std::fs::read_to_string(keys.client.with_extension("pub")).unwrap();
         let authorized = scratch.write(format!("{}.keys", namespace.name()), public);
         let config = scratch.write(
             format!("{}.conf", namespace.name()),
             format!(
-                "Port 22\nHostKey {}\nAuthorizedKeysFile {}\nPermitRootLogin yes\nPasswordAuthentication no\n\
+                "{first}Port 22\nHostKey {}\nAuthorizedKeysFile {}\nPermitRootLogin yes\nPasswordAuthentication no\n\
                  KbdInteractiveAuthentication no\nStrictModes no\nUsePAM no\nUseDNS no\nPidFile none\n\
                  ClientAliveInterval 5\nClientAliveCountMax 3\nMaxStartups 100\nMaxSessions 100\nPrintMotd no\n\
-                 PrintLastLog no\n{more}",
+                 PrintLastLog no\n",
                 keys.host.display(),
                 authorized.display(),
             ),

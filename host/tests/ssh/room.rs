@@ -1,4 +1,4 @@
-//! A wrong host key in the arbiters room: told at once, and not tried again and again.
+//! The arbiters room over the adapters: what a wrong host key or a talkative shell means there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +36,20 @@ impl Transport for Counted {
     }
 }
 
+fn target(sshd: &Sshd) -> Target {
+    Target {
+        name: "r1".to_owned(),
+        host: sshd.address.ip().to_string(),
+        port: sshd.address.port(),
+        username: user(),
+        password: None,
+        private_key: Some(sshd.private_key()),
+        kind: Kind::Linux,
+        host_key: vec![sshd.fingerprint.clone()],
+        custom: None,
+    }
+}
+
 #[tokio::test]
 async fn a_changed_key_is_an_alarm_and_no_retry() {
     let sshd = Sshd::start();
@@ -46,17 +60,7 @@ async fn a_changed_key_is_an_alarm_and_no_retry() {
         ping_timeout: Duration::from_millis(100),
         ..Settings::default()
     };
-    let target = Target {
-        name: "r1".to_owned(),
-        host: sshd.address.ip().to_string(),
-        port: sshd.address.port(),
-        username: user(),
-        password: None,
-        private_key: Some(sshd.private_key()),
-        kind: Kind::Linux,
-        host_key: vec![Sshd::start().fingerprint.clone()],
-        custom: None,
-    };
+    let target = Target { host_key: vec![Sshd::start().fingerprint.clone()], ..target(&sshd) };
     let connects = Arc::new(AtomicUsize::new(0));
     let inner = Adapter::Russh.transport(Vec::new());
     let transport = Arc::new(Counted { inner, connects: Arc::clone(&connects) });
@@ -89,4 +93,26 @@ async fn a_changed_key_is_an_alarm_and_no_retry() {
         alarms[0].contains("another host key than the pinned one") && alarms[0].contains(&sshd.fingerprint)
     );
     assert!(lost[0].contains("another host key"), "{lost:?}");
+}
+
+/// Goal: a shell that greets whoever comes does not hide the answer. Wrong would be: the greeting is taken for an answer,
+/// and a device with sessions for one without.
+#[tokio::test]
+async fn a_shell_that_greets_before_the_answer_hides_nothing() {
+    let greets =
+        "ForceCommand printf 'Welcome\\nauthorised use only\\n'; exec sh -c \"$SSH_ORIGINAL_COMMAND\"\n";
+    let sshd = Sshd::start_with("ed25519", greets);
+    let settings = Settings { look: SOON, look_timeout: SOON, ping_timeout: SOON, ..Settings::default() };
+    for adapter in [Adapter::Russh, Adapter::Thrussh].into_iter().filter(|adapter| adapter.is_built()) {
+        let pinger = Arc::new(Pinger::open(None).await.expect("an ICMP socket"));
+        let (reports, _waiting) = mpsc::channel(1_024);
+        let transport = adapter.transport(Vec::new());
+        let arbiters =
+            Arbiters::with_transport(vec![target(&sshd)], settings.clone(), pinger, reports, transport);
+        let look = arbiters.look_once(true).await.remove(0);
+        let sessions = look.sessions.expect("asked for").expect("understood");
+        // The one that asks is there.
+        assert!(sessions.iter().any(|session| session.from == "127.0.0.1"), "{adapter:?}: {sessions:?}");
+        arbiters.shutdown().await;
+    }
 }
