@@ -15,6 +15,8 @@ pub struct Paths {
     pub states_file: PathBuf,
     /// The history of decisions, one JSON object a line.
     pub history_file: PathBuf,
+    /// What the core was given and asked for in this run.
+    pub journal_file: PathBuf,
     /// Folder of the mails that wait.
     pub mail_dir: PathBuf,
     /// Folder of sockets and locks; gone with a reboot.
@@ -36,6 +38,7 @@ impl Paths {
             state_file: state_dir.join("state.json"),
             states_file: state_dir.join("states.json"),
             history_file: state_dir.join("history.jsonl"),
+            journal_file: state_dir.join("journal.jsonl"),
             mail_dir: state_dir.join("mail"),
             socket: run_dir.join("control.sock"),
             pid_file: run_dir.join("daemon.pid"),

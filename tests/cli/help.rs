@@ -3,7 +3,10 @@
 use dr_watchdog_tests::program::{command, run};
 
 /// Every command that people may type.
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 26] = [
+    &["toolkit", "config", "update"],
+    &["completions"],
+    &["man"],
     &["run"],
     &["init"],
     &["start"],

@@ -18,3 +18,4 @@ mod legacy;
 mod operators;
 mod reload;
 mod start_stop;
+mod update;

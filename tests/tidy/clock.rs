@@ -20,6 +20,7 @@ const MEASURING: [&str; 1] = ["Instant::now"];
 const MEASURERS: &[(&str, &str)] = &[
     ("host/sim/examples/", "how many schedules a second"),
     ("host/src/daemon/run_loop.rs", "reads every clock"),
+    ("host/src/daemon/systemd.rs", "when the next sign of life is due"),
     ("host/src/daemon/peer_ping.rs", "a try lasts its whole timeout"),
     ("host/src/daemon/policy_desk.rs", "the deadline of the host calls of one evaluation"),
     ("host/src/daemon/steps.rs", "how long a step ran"),

@@ -126,7 +126,7 @@ impl Durable {
 }
 
 /// What was found where the state is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Found {
     /// Nothing: the site has never run.
     Absent,

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::transitions::Phase;
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Event {
     /// Time went by; a timer may be due.
     TimePassed,
@@ -29,6 +29,7 @@ pub enum Event {
         /// Position in the settings.
         arbiter: usize,
         /// Round-trip time in milliseconds, or why there was none.
+        #[serde(with = "crate::journal::exact")]
         answer: Result<f64, String>,
     },
     /// Every arbiter of a sweep has been pinged; answers [`crate::effect::Effect::SweepArbiters`].
@@ -112,7 +113,7 @@ pub enum Event {
 }
 
 /// What a signed heartbeat of the other site says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Beat {
     /// Its `site.index`.
     pub site_index: u8,
@@ -125,5 +126,6 @@ pub struct Beat {
     /// Whether its automatic failover is on.
     pub automatic_failover: bool,
     /// When it was heard.
+    #[serde(with = "crate::time::utc_ms")]
     pub heard: Utc,
 }

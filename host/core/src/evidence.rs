@@ -20,7 +20,7 @@ pub struct Evidence {
 }
 
 /// What makes a session at an arbiter one of the other site's.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct ManagedRule {
     /// Addresses of the other site.
     pub peer_addresses: Vec<String>,

@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod exclusion;
 pub mod gates;
 pub mod heartbeat;
+pub mod journal;
 pub mod settings;
 pub mod time;
 pub mod transitions;

@@ -9,7 +9,7 @@ use crate::exclusion::agreed::Agreed;
 use crate::exclusion::rules::Rules;
 
 /// Settings of one site.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
     /// 0 or 1; the low bit of every epoch this site mints.
     pub site_index: u8,
@@ -41,7 +41,7 @@ pub struct Settings {
 }
 
 /// Whether verdicts are carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Mode {
     /// Carry them out.
     Enforce,
@@ -50,7 +50,7 @@ pub enum Mode {
 }
 
 /// Pings between the sites (`domain.md` 3.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Heartbeat {
     /// From one round to the next.
     pub interval: Duration,
@@ -69,7 +69,7 @@ impl Heartbeat {
 }
 
 /// How two active sites are excluded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Exclusion {
     /// The manual's behaviour: the verdict alone decides, plus epochs and boot as standby.
     Verdict {
@@ -81,7 +81,7 @@ pub enum Exclusion {
 }
 
 /// What only `lease` must know of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Lease {
     /// The safety settings as they are in the file: a proposal, once others have been agreed.
     pub proposal: Agreed,
@@ -94,7 +94,7 @@ pub struct Lease {
 }
 
 /// When a site that lost its lease may come back without the other site's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum ResumeAlone {
     /// When marks at the arbiters prove that the other site has not served since, else after `waitDuration`.
     #[default]
@@ -104,7 +104,7 @@ pub enum ResumeAlone {
 }
 
 /// When a verdict beStandby is carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Honour {
     /// When the lease is weak, or at the second such verdict in a row.
     #[default]
@@ -124,7 +124,7 @@ impl Exclusion {
 }
 
 /// One step of a plan; what it runs is the daemon's business.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Step {
     /// Name, as people see it.
     pub name: String,
@@ -135,7 +135,7 @@ pub struct Step {
 }
 
 /// What a failed step does to its plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum OnFailure {
     /// The plan stops.
     Stop,

@@ -8,7 +8,9 @@ use std::time::Duration;
 use dr_watchdog_sdk::Utc;
 
 /// Microseconds on the site's own CLOCK_BOOTTIME.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct Moment(u64);
 
 impl Moment {
@@ -40,12 +42,27 @@ impl Moment {
     }
 }
 
+/// A UTC instant to the millisecond; its text has whole seconds only.
+pub(crate) mod utc_ms {
+    use dr_watchdog_sdk::Utc;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(instant: &Utc, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(instant.unix_ms())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Utc, D::Error> {
+        i64::deserialize(deserializer).map(Utc::from_unix_ms)
+    }
+}
+
 /// Both clocks, read at one place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Now {
     /// For spans.
     pub mono: Moment,
     /// For what is stored and shown.
+    #[serde(with = "utc_ms")]
     pub wall: Utc,
 }
 

@@ -8,6 +8,7 @@ pub mod liars;
 pub mod options;
 pub mod policy;
 pub mod random;
+pub mod replay;
 pub mod run;
 pub mod scenario;
 pub mod shrink;

@@ -42,6 +42,9 @@ pub struct ConfigArgs {
     /// Print one fact a line, for scripts without a JSON parser.
     #[arg(long)]
     text: bool,
+    /// Show the arbiters' credentials; only for root.
+    #[arg(long)]
+    reveal: bool,
 }
 
 /// Runs the command.
@@ -65,6 +68,13 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
         Ok(all) => all,
         Err(code) => return code,
     };
+    let all = match args.reveal {
+        true => match revealed(&globals.paths(), all) {
+            Ok(all) => all,
+            Err(code) => return code,
+        },
+        false => all,
+    };
     let picked = pick(all, &wanted);
     match (args.text, args.json) {
         (true, _) => output::flat(&picked).iter().for_each(|line| output::line(line)),
@@ -72,6 +82,19 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
         (false, false) => output::line(&format!("{picked:#}")),
     }
     exit::code(exit::OK)
+}
+
+/// With the credentials of the configuration file; `adminPass` stays hidden, nobody needs it.
+fn revealed(paths: &Paths, all: Value) -> Result<Value, ExitCode> {
+    if !rustix::process::geteuid().is_root() {
+        output::failed("--reveal shows passwords and private keys; only root may see them");
+        return Err(exit::code(exit::USAGE));
+    }
+    let (config, _) = config::load(paths).map_err(|errors| {
+        output::failed(&errors.to_string());
+        exit::code(exit::USAGE)
+    })?;
+    Ok(config::with_secrets(&config, all))
 }
 
 fn unknown(name: &str) -> ExitCode {

@@ -8,6 +8,7 @@ mod records;
 mod table;
 mod trust;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use dr_watchdog_core::durable::Found;
 use dr_watchdog_core::evidence::Evidence;
 use serde_json::{Value, json};
+use toml_edit::DocumentMut;
 
 use super::client::{self, ClientError};
 use super::{Globals, exit, output};
@@ -26,6 +28,25 @@ use crate::probe::ping::Pinger;
 
 pub(in crate::cli) use records::Record;
 pub(in crate::cli) use trust::shown_by;
+
+/// Changes the configuration file if the result loads.
+pub(in crate::cli) fn change_file(
+    file: &Path,
+    change: impl FnOnce(&mut DocumentMut) -> Result<(), String>,
+) -> Result<(), String> {
+    edit::change(file, |document| change(document).map_err(edit::EditError::Value))
+        .map_err(|error| config::chain(&error))
+}
+
+/// Whether a change of the configuration file would load.
+pub(in crate::cli) fn edited(
+    file: &Path,
+    change: impl FnOnce(&mut DocumentMut) -> Result<(), String>,
+) -> Result<(), String> {
+    edit::edited(file, |document| change(document).map_err(edit::EditError::Value))
+        .map(drop)
+        .map_err(|error| config::chain(&error))
+}
 
 /// Reads a list of arbiters, CSV or JSON, for `init`.
 pub(in crate::cli) fn read_records(text: &str) -> Result<Vec<Record>, Vec<String>> {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
@@ -29,6 +29,7 @@ pub mod history;
 pub mod init;
 mod json_diff;
 mod made;
+mod manual;
 pub mod notify;
 pub mod output;
 mod pair;
@@ -54,6 +55,7 @@ pub mod screen;
 mod service;
 pub mod simulate;
 mod simulate_guest;
+mod simulate_replay;
 mod simulate_report;
 mod simulate_series;
 pub mod sink;
@@ -62,6 +64,7 @@ pub mod step;
 mod story;
 mod strict;
 pub mod toolkit;
+mod update;
 mod wait;
 
 /// Decides, with evidence from arbiters, which of two sites serves.
@@ -173,6 +176,10 @@ enum Command {
     /// One question to the daemon, for the other site; not for people.
     #[command(hide = true)]
     Ask(ask::Args),
+    /// Print what a shell needs to complete these commands.
+    Completions(manual::Completions),
+    /// Print the manual page, or write all of them.
+    Man(manual::Man),
     /// Runs one policy for the daemon; not for people.
     #[command(hide = true)]
     Worker(crate::worker::Args),
@@ -236,6 +243,8 @@ fn run(cli: Cli) -> ExitCode {
         Command::Drill(args) => drill::run(&globals, &args),
         Command::Notify(args) => notify::run(&globals, args),
         Command::Toolkit(args) => toolkit::run(&globals, args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
         Command::Worker(args) => crate::worker::run(args),
         Command::DemoInside(args) => demo::run_inside(&args),
         Command::Step(args) => step::run(&args),

@@ -21,6 +21,9 @@ pub(super) const UNIT: &str = "dr-watchdog.service";
 /// Where units lie, the operator's first.
 pub(super) const UNIT_FOLDERS: [&str; 3] =
     ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
+/// The unit as it is installed; the program's own path takes the place of the mark.
+const UNIT_TEXT: &str = include_str!("../../systemd/dr-watchdog.service");
+const UNIT_PROGRAM_MARK: &str = "@PROGRAM@";
 /// There exactly when systemd is the running init.
 const SYSTEMD_RUNS: &str = "/run/systemd/system";
 /// How long the daemon may take to end: a step's group is killed at once, nothing else is waited for.
@@ -79,7 +82,8 @@ pub(super) fn start(globals: &Globals) -> Result<Started, String> {
     if let Some(pid) = running(&paths)? {
         return Ok(Started::RanAlready(pid));
     }
-    if has_unit(globals) {
+    if is_systemds(globals) {
+        install_unit()?;
         systemctl(&["enable", "--now", UNIT])?;
         let pid = await_answer(&paths, None, || "see `journalctl -u dr-watchdog`".to_owned())?;
         return Ok(Started::BySystemd(pid));
@@ -91,17 +95,32 @@ pub(super) fn start(globals: &Globals) -> Result<Started, String> {
     Ok(Started::Detached(pid, log))
 }
 
-/// Whether systemd is to run the daemon of this root.
-pub(super) fn has_unit(globals: &Globals) -> bool {
+/// Whether systemd is to run the daemon of this root: only that of the whole machine.
+fn is_systemds(globals: &Globals) -> bool {
     let is_whole_machine = globals.root.as_deref().is_none_or(|root| root == Path::new("/"));
-    is_whole_machine
-        && Path::new(SYSTEMD_RUNS).is_dir()
-        && UNIT_FOLDERS.iter().any(|folder| Path::new(folder).join(UNIT).exists())
+    is_whole_machine && Path::new(SYSTEMD_RUNS).is_dir()
+}
+
+fn has_unit() -> bool {
+    UNIT_FOLDERS.iter().any(|folder| Path::new(folder).join(UNIT).exists())
+}
+
+/// A unit that is there is the operator's or the package's, and stays.
+fn install_unit() -> Result<(), String> {
+    if has_unit() {
+        return Ok(());
+    }
+    let program =
+        std::env::current_exe().map_err(|error| format!("this program's path is not known: {error}"))?;
+    let file = Path::new(UNIT_FOLDERS[0]).join(UNIT);
+    let text = UNIT_TEXT.replace(UNIT_PROGRAM_MARK, &program.display().to_string());
+    fs::write(&file, text).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+    systemctl(&["daemon-reload"])
 }
 
 /// After the daemon ended: systemd shall not start it at the next boot.
 pub(super) fn disable(globals: &Globals) -> Result<(), String> {
-    if has_unit(globals) { systemctl(&["disable", "--now", UNIT]) } else { Ok(()) }
+    if is_systemds(globals) && has_unit() { systemctl(&["disable", "--now", UNIT]) } else { Ok(()) }
 }
 
 fn systemctl(words: &[&str]) -> Result<(), String> {
@@ -180,4 +199,29 @@ fn has_ended(pid: i64) -> bool {
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return true };
     let limit = Timespec { tv_sec: i64::try_from(END_TIMEOUT.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
     matches!(poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)), Ok(1..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_says_when_it_is_ready_is_watched_and_stays_stopped_when_told() {
+        for line in [
+            "Type=notify",
+            "WatchdogSec=60",
+            "Restart=on-failure",
+            "NoNewPrivileges=yes",
+            "ExecStart=@PROGRAM@ run",
+        ] {
+            assert!(UNIT_TEXT.lines().any(|found| found == line), "{line}");
+        }
+        assert_eq!(UNIT_TEXT.matches(UNIT_PROGRAM_MARK).count(), 1);
+    }
+
+    #[test]
+    fn a_root_of_its_own_is_no_business_of_systemd() {
+        let globals = Globals { root: Some("/nonexistent/root".into()) };
+        assert!(!is_systemds(&globals));
+    }
 }

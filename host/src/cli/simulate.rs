@@ -73,6 +73,9 @@ pub struct Args {
     /// Run this scenario file, and tell its story.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
+    /// Give the events of this journal of a watchdog to the decision again; it must ask for the same effects.
+    #[arg(long, value_name = "LOG", conflicts_with_all = ["scenario", "policy", "against", "svg"])]
+    replay: Option<PathBuf>,
     /// Threads; all cores if absent.
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=256))]
     jobs: Option<u64>,
@@ -140,9 +143,10 @@ pub enum Mode {
 
 /// Runs the command.
 pub fn run(args: &Args) -> ExitCode {
-    let result = match &args.scenario {
-        Some(file) => scenario(args, file),
-        None => series(args),
+    let result = match (&args.replay, &args.scenario) {
+        (Some(file), _) => super::simulate_replay::replay(file, args.json),
+        (None, Some(file)) => scenario(args, file),
+        (None, None) => series(args),
     };
     exit::code(result.unwrap_or_else(|message| {
         output::failed(&format!("simulate: {message}"));

@@ -6,6 +6,7 @@ use dr_watchdog_sdk::hours::Hours;
 use serde_json::{Value, json};
 
 use super::client;
+use super::pair::site::{Site as _, There};
 use super::{Globals, exit, output};
 
 /// Arguments of `toolkit`.
@@ -14,6 +15,9 @@ pub enum Args {
     /// The watchdog itself.
     #[command(subcommand)]
     Watchdog(Watchdog),
+    /// The configuration of both sites.
+    #[command(subcommand)]
+    Config(super::update::ConfigArgs),
 }
 
 /// Arguments of `toolkit watchdog`.
@@ -42,7 +46,10 @@ pub struct StatusArgs {
 
 /// Runs the command.
 pub fn run(globals: &Globals, args: Args) -> ExitCode {
-    let Args::Watchdog(Watchdog::Status(args)) = args;
+    let args = match args {
+        Args::Watchdog(Watchdog::Status(args)) => args,
+        Args::Config(args) => return super::update::run(globals, args),
+    };
     let socket = globals.paths().socket;
     let params = match change(&args) {
         Ok(params) => params,
@@ -51,15 +58,49 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
             return exit::code(exit::USAGE);
         }
     };
-    if let Some(params) = params
-        && let Err(error) = client::ask(&socket, "automaticFailover", params)
-    {
-        return output::no_answer(&error);
+    let mut asked = None;
+    if let Some(params) = params {
+        if let Err(error) = client::ask(&socket, "automaticFailover", params.clone()) {
+            return output::no_answer(&error);
+        }
+        asked = ask_other_site(globals, params);
     }
-    match client::ask(&socket, "health", json!({})) {
-        Ok(health) => show(&health, args.json),
+    let answers = client::ask(&socket, "health", json!({}))
+        .and_then(|health| Ok((health, client::ask(&socket, "progress", json!({}))?)));
+    match answers {
+        Ok((health, progress)) => show(&health, &agreement(&health, &progress, asked), args.json),
         Err(error) => output::no_answer(&error),
     }
+}
+
+/// The same switch at the other site; `None` where it cannot be commanded at all, else why it did not take it.
+fn ask_other_site(globals: &Globals, mut params: Value) -> Option<Result<(), String>> {
+    let (config, _) = crate::config::load(&globals.paths()).ok()?;
+    config.peer.identity.as_ref()?;
+    if let Some(disable) = params.get_mut("disable") {
+        disable["by"] =
+            json!(format!("{} at site {}", disable["by"].as_str().unwrap_or("?"), config.site.name));
+    }
+    let there = match There::new(&config) {
+        Ok(there) => there,
+        Err(why) => return Some(Err(why)),
+    };
+    Some(there.ask("automaticFailover", params).map(drop).map_err(|error| error.to_string()))
+}
+
+/// Whether the other site has the same switch: by its answer now, else by what its heartbeats say.
+fn agreement(health: &Value, progress: &Value, asked: Option<Result<(), String>>) -> Value {
+    let heard = progress["peerHeard"]["automaticFailover"].as_bool();
+    let (agreed, why) = match asked {
+        Some(Ok(())) => (Some(true), String::new()),
+        Some(Err(why)) => (Some(false), why),
+        None => {
+            let own = health["automaticFailover"]["enabled"].as_bool();
+            (heard.map(|heard| Some(heard) == own), "its heartbeats say otherwise".to_owned())
+        }
+    };
+    let why = if agreed == Some(false) { why } else { String::new() };
+    json!({"agreed": agreed, "why": why, "site": progress["peer"]})
 }
 
 fn change(args: &StatusArgs) -> Result<Option<Value>, String> {
@@ -81,12 +122,12 @@ fn author() -> String {
     })
 }
 
-fn show(health: &Value, is_json: bool) -> ExitCode {
+fn show(health: &Value, agreement: &Value, is_json: bool) -> ExitCode {
     let failover = &health["automaticFailover"];
     if is_json {
         output::json(&json!({
             "site": health["site"], "role": health["role"], "daemon": health["daemon"],
-            "automaticFailover": failover,
+            "automaticFailover": failover, "otherSite": agreement,
         }));
         return exit::code(exit::OK);
     }
@@ -109,5 +150,14 @@ fn show(health: &Value, is_json: bool) -> ExitCode {
         )
     };
     output::line(&line);
+    let other = text(&agreement["site"]);
+    output::line(&match agreement["agreed"].as_bool() {
+        Some(true) => format!("site {other} agrees"),
+        Some(false) => format!(
+            "site {other} has not agreed ({}); repeat the command when it can be reached",
+            text(&agreement["why"])
+        ),
+        None => format!("site {other} is not heard, so it is not known whether it agrees"),
+    });
     exit::code(exit::OK)
 }

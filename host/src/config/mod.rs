@@ -24,7 +24,7 @@ pub use error::{ConfigError, ConfigErrors, chain};
 pub use lower::load_text;
 pub use model::Config;
 pub use report::{Machine, Surroundings};
-pub use safety::{HASH_BYTES, safety_hash};
+pub use safety::{HASH_BYTES, safety_hash, safety_settings};
 pub use shown::{sections, with_secrets, without_secrets};
 
 /// Longest configuration file: a thousand arbiters take about 200 KB.

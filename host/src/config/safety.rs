@@ -21,6 +21,17 @@ pub fn safety_hash(config: &Config) -> [u8; HASH_BYTES] {
     hash
 }
 
+/// The same settings, key by key, for telling which differ.
+pub fn safety_settings(config: &Config) -> Vec<(String, String)> {
+    let text = canonical(config);
+    let pairs = text.lines().skip(1).map(|line| match line.rsplit_once(' ') {
+        // The name of an arbiter is its key, its kind the value.
+        Some((key, value)) => (key.to_owned(), value.to_owned()),
+        None => (line.to_owned(), String::new()),
+    });
+    pairs.collect()
+}
+
 /// One setting a line, so that no two settings run into each other.
 fn canonical(config: &Config) -> String {
     let (heartbeat, exclusion) = (&config.watchdog.heartbeat, &config.exclusion);

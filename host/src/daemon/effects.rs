@@ -53,6 +53,8 @@ pub(super) struct World {
     pub(super) problems: BTreeMap<Trigger, Problem>,
     /// Callers who changed what is stored and wait until it is on disk, with what a failure means.
     pub(super) switching: Vec<(u64, &'static str, oneshot::Sender<Response>)>,
+    /// How the settings compare with the other site's.
+    pub(super) verification: super::verification::Verification,
     /// Why the configuration on disk is not the running one, if it is not.
     pub(super) reload_problem: Option<Problem>,
     /// The states as they were last written, without their instants.
@@ -76,9 +78,11 @@ impl World {
         notifier: Notifier,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
+        let verification = super::verification::Verification::begin(&config);
         let configured = watch::Sender::new(Rc::clone(&config));
         let watched = Watched::read(&paths.history_file);
         Self {
+            verification,
             paths,
             config,
             arbiters,

@@ -10,6 +10,7 @@ pub mod steps;
 
 mod build;
 mod effects;
+mod journal;
 mod live_network;
 mod mailing;
 mod observing;
@@ -25,6 +26,8 @@ mod sections;
 mod settings;
 mod silence;
 mod since;
+mod systemd;
+mod verification;
 mod watched;
 
 use std::fs;
@@ -36,6 +39,7 @@ use std::sync::Arc;
 
 use dr_watchdog_core::Watchdog;
 use dr_watchdog_core::durable::Found;
+use dr_watchdog_core::journal::Begin;
 use tokio::sync::mpsc;
 
 pub use build::{arbiters as build_arbiters, evidence, timers as arbiter_settings};
@@ -52,6 +56,7 @@ use crate::policy::Failure;
 use crate::probe::ping::{PingError, Pinger};
 use effects::World;
 use history::{History, HistoryError};
+use journal::Journal;
 use lock::{Lock, LockError};
 use policy_desk::Desk;
 use run_loop::Inbox;
@@ -110,7 +115,7 @@ pub async fn run(paths: Paths) -> Result<(), DaemonError> {
     make_folders(&paths)?;
     let _lock = Lock::take(&paths.pid_file)?;
     let (mut world, inbox) = build(paths, Rc::new(config)).await?;
-    let core = boot(&mut world)?;
+    let (core, journal) = boot(&mut world)?;
     tracing::info!(
         site = world.config.site.name,
         role = core.role().word(),
@@ -118,7 +123,7 @@ pub async fn run(paths: Paths) -> Result<(), DaemonError> {
         "the watchdog of this site runs"
     );
     let socket = world.paths.socket.clone();
-    let result = run_loop::run(core, world, inbox).await;
+    let result = run_loop::run(core, world, inbox, journal).await;
     if let Err(error) = fs::remove_file(&socket) {
         tracing::warn!(%error, file = %socket.display(), "the control socket stays behind; it is in nobody's way");
     }
@@ -184,7 +189,7 @@ async fn build(paths: Paths, config: Rc<Config>) -> Result<(World, Inbox), Daemo
     Ok((world, inbox))
 }
 
-fn boot(world: &mut World) -> Result<Watchdog, DaemonError> {
+fn boot(world: &mut World) -> Result<(Watchdog, Journal), DaemonError> {
     let boot_id_file = Path::new(BOOT_ID_FILE);
     let boot_id = fs::read_to_string(boot_id_file).map_err(files(boot_id_file, "read"))?;
     let found = world.state_file.read();
@@ -195,5 +200,13 @@ fn boot(world: &mut World) -> Result<Watchdog, DaemonError> {
         }
     }
     mailing::found(world, &found);
-    Ok(Watchdog::boot(now(), settings(&world.config), boot_id.trim(), found))
+    let begin = Begin {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        now: now(),
+        settings: settings(&world.config),
+        boot: Begin::boot_of(boot_id.trim()),
+        found,
+    };
+    let journal = Journal::begin(&world.paths.journal_file, begin.clone());
+    Ok((begin.core(), journal))
 }

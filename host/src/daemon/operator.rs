@@ -104,7 +104,7 @@ pub(super) fn progress(now: Now, core: &Watchdog, config: &Config) -> Value {
         "promised": standing.is_promised,
         "peerIsOff": standing.is_peer_off,
         "peerReachable": matches!(core.reach(), Reach::Up { .. }),
-        "peerHeard": core.fresh_peer(now).map(|peer| json!({"phase": peer.phase, "epoch": peer.epoch})),
+        "peerHeard": core.fresh_peer(now).map(|peer| json!({"phase": peer.phase, "epoch": peer.epoch, "automaticFailover": peer.automatic_failover})),
         "failover": core.failover(),
         "holds": core.holds_open(),
         "whyNotActive": core.why_not_active(now, false),

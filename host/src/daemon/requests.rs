@@ -145,6 +145,7 @@ fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
     }
     let config = Rc::new(config);
     build::replace(world, core, &config)?;
+    world.verification = super::verification::Verification::begin(&config);
     Ok(Event::Reloaded(Box::new(super::settings(&config))))
 }
 
@@ -168,6 +169,7 @@ impl World {
         let policy = self.desk.status();
         let mut problems: Vec<Problem> = self.problems.values().cloned().collect();
         problems.extend(self.reload_problem.clone());
+        problems.extend(self.verification.problem());
         let is_silent = policy["failure"].is_string()
             || policy["state"] == "quarantined"
             || self.problems.contains_key(&Trigger::PolicyFailed);

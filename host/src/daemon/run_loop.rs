@@ -12,11 +12,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::control::InFlight;
 use super::effects::World;
+use super::journal::Journal;
 use super::mailing;
 use super::peer_login;
 use super::policy_desk::Answered;
 use super::requests;
 use super::steps::StepEnd;
+use super::systemd::Systemd;
 use super::watched;
 use crate::frames::{Request, Response};
 
@@ -53,11 +55,17 @@ pub fn now() -> Now {
 ///
 /// # Errors
 /// When signals cannot be received.
-pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) -> std::io::Result<()> {
+pub(super) async fn run(
+    mut core: Watchdog,
+    mut world: World,
+    mut inbox: Inbox,
+    mut journal: Journal,
+) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    perform_all(&mut core, &mut world).await;
+    let mut systemd = Systemd::from_environment();
+    perform_all(&mut core, &mut world, &mut journal).await;
     world.show(now(), &core);
     while !world.is_ending() {
         let event = tokio::select! {
@@ -73,6 +81,10 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
             Some((request, reply)) = inbox.requests.recv() => {
                 requests::handle(&mut world, &core, now(), request, reply)
             }
+            () = systemd.due() => {
+                systemd.ping();
+                None
+            }
             Some(result) = inbox.logins.recv() => {
                 peer_login::ended(&mut world, now(), &core, result);
                 None
@@ -81,25 +93,35 @@ pub(super) async fn run(mut core: Watchdog, mut world: World, mut inbox: Inbox) 
         };
         if let Some(event) = event {
             watched::look(&mut world, now(), &event);
-            core.handle_event(now(), event);
+            give(&mut core, &mut journal, event);
         }
-        perform_all(&mut core, &mut world).await;
+        perform_all(&mut core, &mut world, &mut journal).await;
         // A sweep of a thousand arbiters is a thousand events; the states are written down after the last of them.
         if inbox.events.is_empty() {
             mailing::settle(&mut world, now(), &core);
             world.show(now(), &core);
         }
+        systemd.follow(&core);
     }
+    systemd.ending();
     drop(inbox.requests);
     inbox.in_flight.written().await;
     world.end().await;
     Ok(())
 }
 
-async fn perform_all(core: &mut Watchdog, world: &mut World) {
+/// Gives an event to the core; the journal has it first, so that it also has the one on which a core ends.
+fn give(core: &mut Watchdog, journal: &mut Journal, event: Event) {
+    let now = now();
+    journal.event(now, &event, core.pending_effects());
+    core.handle_event(now, event);
+}
+
+async fn perform_all(core: &mut Watchdog, world: &mut World, journal: &mut Journal) {
     while let Some(effect) = core.poll_effect() {
+        journal.effect(&effect);
         if let Some(event) = world.perform(now(), core, effect).await {
-            core.handle_event(now(), event);
+            give(core, journal, event);
         }
     }
     world.answer_switching();

@@ -10,7 +10,7 @@ use super::message::Signed;
 use crate::time::Moment;
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Fact {
     /// A signed heartbeat of the other site arrived, whole and in order.
     Heard(Box<Signed>),
@@ -46,6 +46,7 @@ pub enum Fact {
         /// Position in the settings.
         arbiter: usize,
         /// Round-trip time of a ping beside it, or why there was none.
+        #[serde(with = "crate::journal::exact")]
         ping: Result<f64, String>,
         /// What it showed, or which step failed and how.
         result: Result<Look, (SshOutcome, String)>,
@@ -70,7 +71,7 @@ pub enum Fact {
 }
 
 /// What an operator may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Command {
     /// `manualFailover -a`.
     BecomeActive {
@@ -99,7 +100,7 @@ pub enum Command {
 }
 
 /// The guard as the daemon finds it when it starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum GuardFound {
     /// Nothing is armed, and nothing serves.
     #[default]

@@ -11,7 +11,7 @@ use super::timers::Timers;
 use crate::time::Moment;
 
 /// A row of an arbiter's session table that belongs to the other site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Row {
     /// Its other end.
     pub from: (IpAddr, u16),
@@ -22,7 +22,7 @@ pub struct Row {
 }
 
 /// The mark that the other site's hold has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Mark {
     /// Its epoch.
     pub epoch: u64,
@@ -33,7 +33,7 @@ pub struct Mark {
 }
 
 /// What one look at an arbiter has shown.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Look {
     /// The connection over which it was made.
     pub connection: u64,

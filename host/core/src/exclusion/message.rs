@@ -4,7 +4,7 @@ use super::agreed::{Agreed, Say};
 use crate::event::Beat;
 
 /// What a site is to the other one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Stance {
     /// It stands by, and its fence is finished.
     Standby,
@@ -27,7 +27,7 @@ impl Stance {
 }
 
 /// A heartbeat that is answered: of which run of the program, and which one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Echo {
     /// Chosen anew at every start of the program.
     pub run: u64,
@@ -36,7 +36,7 @@ pub struct Echo {
 }
 
 /// Votes while both sites are standby.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Ballot {
     /// May I?
     Ask {
@@ -48,7 +48,7 @@ pub enum Ballot {
 }
 
 /// What an active owes while the operator has switched automatic failover off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Duty {
     /// It stops when its lease ends.
     Owed,
@@ -67,7 +67,7 @@ pub enum Duty {
 }
 
 /// A signed heartbeat.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Signed {
     /// What every heartbeat says.
     pub beat: Beat,

@@ -1,7 +1,7 @@
 //! The rules by name, so that a test build can switch one off.
 
 /// A rule without which two sites can serve at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Rule {
     /// The standby waits F, which is longer than the lease and what may overlap it.
     PromotionWait,
@@ -58,9 +58,10 @@ impl Rule {
 }
 
 /// The rules in force: all of them, except in a test build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Rules {
     #[cfg(feature = "ablation")]
+    #[serde(default)]
     off: Option<Rule>,
 }
 

@@ -61,6 +61,8 @@ pub struct Peer {
     pub is_joined: bool,
     /// The epoch in which it last served.
     pub served_epoch: u64,
+    /// The highest epoch in which it has heard this site serve.
+    pub seen_of_us: u64,
     /// Its safety settings.
     pub say: Say,
     /// Whether it steps down for this site.

@@ -132,6 +132,11 @@ impl Watchdog {
         self.effects.pop_front()
     }
 
+    /// Effects that wait to be polled.
+    pub fn pending_effects(&self) -> usize {
+        self.effects.len()
+    }
+
     /// When `TimePassed` is due at the latest.
     pub fn poll_timeout(&self) -> Option<Moment> {
         if self.phase == Phase::Standalone {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dr_watchdog_core::Event;
 use dr_watchdog_core::exclusion::fact::{Command, Fact};
+use dr_watchdog_core::exclusion::state::Joining;
 use dr_watchdog_core::transitions::Phase;
 
 use super::queue::Happening;
@@ -130,8 +131,9 @@ impl World {
     /// `reset`, then `init`: a standby's state is made anew, and joins the other site's pair. At an active it is
     /// refused.
     pub(super) fn init(&mut self, index: usize) {
-        let phase = self.sites[index].core.as_ref().map(dr_watchdog_core::Watchdog::phase);
-        if phase == Some(Phase::Standby) {
+        self.command(index, Event::Exclusion(Fact::Operator(Command::Reset)));
+        let state = self.sites[index].core.as_ref().and_then(|core| core.lease());
+        if state.is_some_and(|state| state.joining != Joining::Joined) {
             self.lose_state(index);
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
@@ -24,6 +24,9 @@ pub(super) enum EditError {
     /// It is no TOML.
     #[error("it is no TOML: {0}")]
     Syntax(#[from] toml_edit::TomlError),
+    /// A value cannot be written.
+    #[error("{0}")]
+    Value(String),
     /// Something stands where the arbiters belong.
     #[error("watchdog.failureDetection.arbiters is no list of tables")]
     Shape,
@@ -113,10 +116,24 @@ fn at_way(document: &mut DocumentMut) -> Result<&mut dyn TableLike, EditError> {
     Ok(below)
 }
 
-fn change(
+/// Changes a file if the result loads; every comment stays.
+///
+/// # Errors
+/// See [`EditError`]; nothing has changed then.
+pub(super) fn change(
     file: &Path,
     edit: impl FnOnce(&mut DocumentMut) -> Result<(), EditError>,
 ) -> Result<(), EditError> {
+    let (real, changed) = edited(file, edit)?;
+    let what = format!("{} cannot be written", file.display());
+    replace(&real, &changed).map_err(|error| EditError::File(what, error))
+}
+
+/// What a file would be after a change, if that loads.
+pub(super) fn edited(
+    file: &Path,
+    edit: impl FnOnce(&mut DocumentMut) -> Result<(), EditError>,
+) -> Result<(PathBuf, String), EditError> {
     let failed = |what: &str| {
         let what = format!("{} cannot be {what}", file.display());
         |error: std::io::Error| EditError::File(what, error)
@@ -128,7 +145,7 @@ fn change(
     edit(&mut document)?;
     let changed = document.to_string();
     config::load_text(&file.display().to_string(), &changed, &Machine)?;
-    replace(&real, &changed).map_err(failed("written"))
+    Ok((real, changed))
 }
 
 /// By rename, so that a crash leaves the old file or the new one; with the owner and the mode of the old one.

@@ -7,7 +7,7 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// What an answer must be.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(in crate::cli) enum Kind {
     Name,
     Address,
     Addresses,
@@ -29,7 +29,7 @@ impl Kind {
     ///
     /// # Errors
     /// What would be right.
-    pub(super) fn check(self, answer: &str) -> Result<String, String> {
+    pub(in crate::cli) fn check(self, answer: &str) -> Result<String, String> {
         let answer = answer.trim();
         let is_line = !answer.is_empty() && !answer.chars().any(char::is_control);
         match self {

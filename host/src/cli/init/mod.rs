@@ -4,7 +4,7 @@ mod answers;
 mod files;
 mod interactive;
 mod join;
-mod kind;
+pub(super) mod kind;
 mod prerequisites;
 mod questions;
 mod secrets;

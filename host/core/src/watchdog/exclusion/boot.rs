@@ -18,7 +18,7 @@ use crate::time::Now;
 use crate::transitions::Cause;
 
 /// What the daemon finds when it starts, beside the stored state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Boot {
     /// The kernel's boot id.
     pub id: String,
@@ -153,6 +153,18 @@ impl Watchdog {
             self.notify(
                 Trigger::Exclusion,
                 "reset is refused: this site serves; hand over first, or use stop".to_owned(),
+            );
+            return;
+        }
+        // What only this site knows is not thrown away: the other one would wait for newer data that nobody claims.
+        let is_unheard = self.lease().is_some_and(|state| {
+            let heard = state.peer.map_or(0, |peer| peer.seen_of_us);
+            state.joining == Joining::Joined && state.memory.served_epoch > heard
+        });
+        if is_unheard {
+            self.notify(
+                Trigger::Exclusion,
+                "reset is refused: this site served last, and the other site has not heard so; join the sites first, or start the other site with manualFailover -a".to_owned(),
             );
             return;
         }

@@ -103,6 +103,7 @@ impl Watchdog {
             stance: signed.stance,
             is_joined: signed.is_joined,
             served_epoch: signed.served_epoch,
+            seen_of_us: signed.seen_of_peer,
             say: signed.say,
             hands_over: signed.hands_over,
         });

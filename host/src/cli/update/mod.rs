@@ -1,0 +1,400 @@
+//! `toolkit config update`: one change at both sites, shown before it is made.
+
+mod groups;
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use toml_edit::DocumentMut;
+
+use super::arbiters::{change_file, edited};
+use super::pair::question;
+use super::pair::site::There;
+use super::{Globals, client, exit, output, service};
+use crate::config::{self, Config};
+use groups::Key;
+
+/// Longest work at the other site.
+const THERE_LIMIT: Duration = Duration::from_secs(60);
+const INPUT_BYTES_MAX: u64 = 1 << 20;
+
+/// Arguments of `toolkit config`.
+#[derive(Debug, clap::Subcommand)]
+pub enum ConfigArgs {
+    /// Change the configuration here and at the other site; bare: take over what the other site says of its cluster.
+    Update(Args),
+    /// What this site says of itself, for the other one; not for people.
+    #[command(hide = true)]
+    Facts,
+}
+
+/// Arguments of `toolkit config update`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Virtual address of the other site, password, time for a file transfer.
+    #[arg(long, group = "which")]
+    user_core: bool,
+    /// Backups of configuration and RRD files.
+    #[arg(long, group = "which")]
+    user_file_backup: bool,
+    /// Their transfer to the standby.
+    #[arg(long, group = "which")]
+    user_file_restore: bool,
+    /// Heartbeats.
+    #[arg(long, group = "which")]
+    user_watchdog_heartbeat: bool,
+    /// Mail.
+    #[arg(long, group = "which")]
+    user_watchdog_notification: bool,
+    /// Arbitration: thresholds, policy, grace period.
+    #[arg(long = "user-watchdog-failureDetection", group = "which")]
+    user_watchdog_failure_detection: bool,
+    /// A change, instead of questions; may be repeated. The key may be its last word.
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "which")]
+    changes: Vec<String>,
+    /// Only here: the other site keeps what it has.
+    #[arg(long)]
+    local: bool,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Print one line of JSON at the end.
+    #[arg(long)]
+    json: bool,
+    /// The other site sends the changes on standard input; not for people.
+    #[arg(long, hide = true)]
+    accept: bool,
+    /// With --accept: only whether it would be taken.
+    #[arg(long, hide = true)]
+    check: bool,
+}
+
+/// Path to new value.
+type Changes = BTreeMap<String, String>;
+
+impl Args {
+    fn group(&self) -> Option<&'static [Key]> {
+        let groups: [(bool, &'static [Key]); 6] = [
+            (self.user_core, &groups::CORE),
+            (self.user_file_backup, &groups::FILE_BACKUP),
+            (self.user_file_restore, &groups::FILE_RESTORE),
+            (self.user_watchdog_heartbeat, &groups::HEARTBEAT),
+            (self.user_watchdog_notification, &groups::NOTIFICATION),
+            (self.user_watchdog_failure_detection, &groups::FAILURE_DETECTION),
+        ];
+        groups.into_iter().find(|(is_meant, _)| *is_meant).map(|(_, keys)| keys)
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(globals: &Globals, args: ConfigArgs) -> ExitCode {
+    let (result, is_json) = match &args {
+        ConfigArgs::Facts => (facts(globals), true),
+        ConfigArgs::Update(args) if args.accept => (accept(globals, args), true),
+        ConfigArgs::Update(args) => (update(globals, args), args.json),
+    };
+    match result {
+        Ok(done) => {
+            if is_json {
+                output::json(&done);
+            }
+            exit::code(exit::OK)
+        }
+        Err(why) => {
+            if is_json {
+                output::json(&json!({"ok": false, "error": why}));
+            }
+            output::failed(&why);
+            exit::code(exit::FAILED)
+        }
+    }
+}
+
+fn loaded(globals: &Globals) -> Result<(Config, DocumentMut), String> {
+    let file = globals.paths().config_file;
+    let (config, _) = config::load_file(&file).map_err(|errors| errors.to_string())?;
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let document = text.parse().map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok((config, document))
+}
+
+/// What the other site must know of this one, and what both share.
+fn facts(globals: &Globals) -> Result<Value, String> {
+    let (config, document) = loaded(globals)?;
+    let shared: BTreeMap<&str, String> =
+        groups::all().filter(|key| key.is_shared).map(|key| (key.path, key.read(&document))).collect();
+    Ok(json!({
+        "name": config.site.name, "vip": config.site.vip, "nodes": config.site.nodes.join(", "),
+        "shared": shared, "safety": config::safety_settings(&config),
+    }))
+}
+
+fn facts_there(there: &There) -> Result<Value, String> {
+    let ran = there.run(&["toolkit", "config", "facts"], b"", THERE_LIMIT)?;
+    let last = ran.stdout.lines().last().unwrap_or_default();
+    let facts: Value = serde_json::from_str(last).map_err(|_| super::pair::site::no_program(&ran))?;
+    match facts.get("error").and_then(Value::as_str) {
+        Some(why) => Err(format!("its configuration cannot be used: {why}")),
+        None => Ok(facts),
+    }
+}
+
+/// What this site has of the other one's cluster and what that one says itself, where the two differ.
+fn cluster_changes(document: &DocumentMut, facts: &Value) -> Changes {
+    let text = |key: &str| facts[key].as_str().unwrap_or_default().to_owned();
+    let (vip, nodes) = (text("vip"), text("nodes"));
+    let said = |path: &str| match path {
+        "core.peerVip" => vip.clone(),
+        "peer.name" => text("name"),
+        _ => nodes.clone(),
+    };
+    let kept = groups::CLUSTER.iter().filter(|key| key.is_kept(document) && !said(key.path).is_empty());
+    kept.filter(|key| key.read(document) != said(key.path))
+        .map(|key| (key.path.to_owned(), said(key.path)))
+        .collect()
+}
+
+fn update(globals: &Globals, args: &Args) -> Result<Value, String> {
+    let (config, document) = loaded(globals)?;
+    let there = if args.local { None } else { Some(There::new(&config)?) };
+    let unreachable = |why: String| {
+        format!(
+            "site {} cannot be asked ({why}), so nothing was changed; --local changes only this site",
+            config.peer.name
+        )
+    };
+    let facts = there.as_ref().map(facts_there).transpose().map_err(unreachable)?;
+    let cluster = facts.as_ref().map(|facts| cluster_changes(&document, facts)).unwrap_or_default();
+    let (changes, is_cluster) = match args.group() {
+        None if facts.is_none() => {
+            return Err("without a group there is nothing to change only here".to_owned());
+        }
+        None => (cluster, true),
+        Some(keys) => {
+            in_order(args, &cluster, &document, facts.as_ref())?;
+            (wanted(args, keys, &document)?, false)
+        }
+    };
+    let shared: Changes = changes
+        .iter()
+        .filter(|(path, _)| !is_cluster && groups::find(path).is_some_and(|key| key.is_shared))
+        .map(|(path, value)| (path.clone(), value.clone()))
+        .collect();
+    let stale = stale_there(&shared, facts.as_ref());
+    show(args, &config, &document, &changes, &stale);
+    if changes.is_empty() && stale.is_empty() {
+        return Ok(json!({"ok": true, "changed": {}, "otherSite": {}}));
+    }
+    let is_agreed = args.yes
+        || args.json
+        || !question::can_ask()
+        || question::is_written("Write yes to do this: ", "yes");
+    if !is_agreed {
+        return Err("nothing was changed".to_owned());
+    }
+    make(globals, args, &config, there.as_ref(), &changes, &stale)
+}
+
+/// The manual's order: the clusters at both sites, then the core settings at both, then everything else.
+fn in_order(
+    args: &Args,
+    cluster: &Changes,
+    document: &DocumentMut,
+    facts: Option<&Value>,
+) -> Result<(), String> {
+    if !cluster.is_empty() {
+        let keys: Vec<&str> = cluster.keys().map(String::as_str).collect();
+        return Err(format!(
+            "first things first: the other site's cluster is not what this site has of it ({}); run `toolkit config update` without a group here, then there, and repeat this command",
+            keys.join(", ")
+        ));
+    }
+    let timeout = groups::find("core.scpTimeout").map(|key| key.read(document)).unwrap_or_default();
+    let theirs = facts.and_then(|facts| facts["shared"]["core.scpTimeout"].as_str()).unwrap_or(&timeout);
+    if !args.user_core && *theirs != *timeout {
+        return Err(format!(
+            "first things first: core.scpTimeout is {timeout} here and {theirs} at the other site; run `toolkit config update --user-core` and repeat this command"
+        ));
+    }
+    Ok(())
+}
+
+/// The wanted values that differ from what stands in the file.
+fn wanted(args: &Args, keys: &'static [Key], document: &DocumentMut) -> Result<Changes, String> {
+    let mut values: BTreeMap<&str, String> = BTreeMap::new();
+    let mut wrongs = Vec::new();
+    for change in &args.changes {
+        let Some((name, value)) = change.split_once('=') else {
+            wrongs.push(format!("--set {change}: expected KEY=VALUE"));
+            continue;
+        };
+        let meant = |key: &&Key| key.path == name || key.path.rsplit('.').next() == Some(name);
+        match keys.iter().find(meant) {
+            None => {
+                let known: Vec<&str> = keys.iter().map(|key| key.path).collect();
+                wrongs.push(format!("--set {name}: this group has {}", known.join(", ")));
+            }
+            Some(key) => match key.check(value) {
+                Ok(value) => drop(values.insert(key.path, value)),
+                Err(why) => wrongs.push(format!("{} = \"{value}\": expected {why}", key.path)),
+            },
+        }
+    }
+    if !wrongs.is_empty() {
+        return Err(format!("nothing was changed:\n{}", wrongs.join("\n")));
+    }
+    if args.changes.is_empty() {
+        values = asked(keys, document)?;
+    }
+    let differs =
+        |(path, value): &(&str, String)| groups::find(path).is_some_and(|key| key.read(document) != *value);
+    Ok(values.into_iter().filter(differs).map(|(path, value)| (path.to_owned(), value)).collect())
+}
+
+fn asked(keys: &'static [Key], document: &DocumentMut) -> Result<BTreeMap<&'static str, String>, String> {
+    if !question::can_ask() {
+        return Err("nobody can be asked here; give the changes with --set KEY=VALUE".to_owned());
+    }
+    let mut values = BTreeMap::new();
+    for key in keys {
+        let now = key.read(document);
+        let shown = if key.path == "core.adminPass" { "***".to_owned() } else { now.clone() };
+        // Ends with a right answer, or with the person who leaves.
+        loop {
+            let Some(answer) = question::line(&format!("{} [{shown}]: ", key.path)) else {
+                return Err("you left; nothing was changed".to_owned());
+            };
+            let answer = if answer.is_empty() { now.clone() } else { answer };
+            match if answer == now { Ok(answer) } else { key.check(&answer) } {
+                Ok(value) => {
+                    values.insert(key.path, value);
+                    break;
+                }
+                Err(why) => output::line(&format!("  ! expected {why}")),
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// Of the shared changes, those that the other site does not have already.
+fn stale_there(shared: &Changes, facts: Option<&Value>) -> Changes {
+    let Some(facts) = facts else { return Changes::new() };
+    let differs =
+        |(path, value): &(&String, &String)| facts["shared"][path.as_str()].as_str() != Some(value.as_str());
+    shared.iter().filter(differs).map(|(path, value)| (path.clone(), value.clone())).collect()
+}
+
+fn show(args: &Args, config: &Config, document: &DocumentMut, changes: &Changes, stale: &Changes) {
+    if args.json {
+        return;
+    }
+    if changes.is_empty() && stale.is_empty() {
+        output::line("nothing differs; nothing is to be done");
+    }
+    for (path, value) in changes {
+        let old = groups::find(path).map(|key| key.read(document)).unwrap_or_default();
+        let hidden = |text: &str| if path == "core.adminPass" { "***".to_owned() } else { text.to_owned() };
+        output::line(&format!("{path}\n  - {}\n  + {}", hidden(&old), hidden(value)));
+    }
+    for path in stale.keys() {
+        output::line(&format!("site {} gets {path} as well", config.peer.name));
+    }
+}
+
+fn make(
+    globals: &Globals,
+    args: &Args,
+    config: &Config,
+    there: Option<&There>,
+    changes: &Changes,
+    stale: &Changes,
+) -> Result<Value, String> {
+    let file = globals.paths().config_file;
+    // Both sites say first that they could; then both do it.
+    edited(&file, |document| apply(document, changes))?;
+    if let Some(there) = there.filter(|_| !stale.is_empty()) {
+        send(there, stale, true).map_err(|why| {
+            format!("site {} does not accept the change, so nothing was changed: {why}", config.peer.name)
+        })?;
+        send(there, stale, false).map_err(|why| {
+            format!("site {} could not be changed, and this one was not either: {why}", config.peer.name)
+        })?;
+    }
+    let done_here = change_file(&file, |document| apply(document, changes)).and_then(|()| reload(globals));
+    let is_reloaded = done_here.map_err(|why| {
+        format!(
+            "site {} has the change, and this one does not ({why}); repair that and repeat the command",
+            config.peer.name
+        )
+    })?;
+    if !args.json {
+        let told = if is_reloaded {
+            "the running watchdog has read it"
+        } else {
+            "no watchdog runs here; it counts from the next start"
+        };
+        output::line(&format!(
+            "changed here ({told}){}",
+            if stale.is_empty() { "" } else { " and at the other site" }
+        ));
+    }
+    Ok(
+        json!({"ok": true, "changed": changes.keys().collect::<Vec<_>>(), "otherSite": stale.keys().collect::<Vec<_>>(), "reloaded": is_reloaded}),
+    )
+}
+
+fn apply(document: &mut DocumentMut, changes: &Changes) -> Result<(), String> {
+    for (path, value) in changes {
+        let key = groups::find(path).ok_or_else(|| format!("{path} cannot be changed by this command"))?;
+        let value = key.check(value).map_err(|why| format!("{path} = \"{value}\": expected {why}"))?;
+        key.write(document, &value)?;
+    }
+    Ok(())
+}
+
+/// A running daemon reads the file at once.
+fn reload(globals: &Globals) -> Result<bool, String> {
+    let paths = globals.paths();
+    if service::running(&paths)?.is_none() {
+        return Ok(false);
+    }
+    client::ask(&paths.socket, "reload", json!({})).map(|_| true).map_err(|error| config::chain(&error))
+}
+
+fn send(there: &There, changes: &Changes, is_check: bool) -> Result<(), String> {
+    let input = serde_json::to_vec(changes).map_err(|error| error.to_string())?;
+    let mut words = vec!["toolkit", "config", "update", "--accept"];
+    if is_check {
+        words.push("--check");
+    }
+    let ran = there.run(&words, &input, THERE_LIMIT)?;
+    if ran.status == 0 {
+        return Ok(());
+    }
+    let said: Value = serde_json::from_str(ran.stdout.lines().last().unwrap_or_default()).unwrap_or_default();
+    Err(said["error"].as_str().map_or_else(|| ran.stderr.trim().to_owned(), str::to_owned))
+}
+
+/// The other site's changes.
+fn accept(globals: &Globals, args: &Args) -> Result<Value, String> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(INPUT_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(|error| error.to_string())?;
+    let changes: Changes =
+        serde_json::from_str(&text).map_err(|error| format!("the changes are not understood: {error}"))?;
+    if let Some(path) = changes.keys().find(|path| !groups::find(path).is_some_and(|key| key.is_shared)) {
+        return Err(format!("{path} is not for another site to change"));
+    }
+    let file: &Path = &globals.paths().config_file;
+    if args.check {
+        edited(file, |document| apply(document, &changes))?;
+        return Ok(json!({"ok": true}));
+    }
+    change_file(file, |document| apply(document, &changes))?;
+    Ok(json!({"ok": true, "reloaded": reload(globals)?}))
+}
