@@ -113,7 +113,7 @@ mod tests {
                 wait_duration_s: None,
                 arbiters: Vec::new(),
                 managed_rule: Default::default(),
-                look_timeout: std::time::Duration::from_secs(5),
+                look_round: std::time::Duration::from_secs(5),
                 exclusion: dr_watchdog_core::settings::Exclusion::Verdict {
                     wait: std::time::Duration::from_secs(80),
                 },
