@@ -90,12 +90,12 @@ impl Hold<'_> {
         loop {
             let sent = Instant::now();
             let span = keep_alive * ANSWER_KEEP_ALIVES;
-            let (answer, was_late) = attended(span, connection.keep_alive(sent + span)).await;
+            let (answer, late) = attended(span, connection.keep_alive(sent + span)).await;
             match answer {
                 Ok(_) => {}
                 // This program was stopped, so the answer may lie here unread: it asks again, and only a second
                 // silence is the arbiter's.
-                Err(SshError::Timeout(_)) if was_late && !is_excused => {
+                Err(SshError::Timeout(_)) if late.is_some() && !is_excused => {
                     is_excused = true;
                     continue;
                 }

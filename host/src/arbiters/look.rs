@@ -1,6 +1,7 @@
 //! Looking at arbiters: ping and sessions, on one connection per arbiter that is kept from look to look.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dr_watchdog_sdk::evidence::SshOutcome;
 use tokio::sync::watch;
@@ -110,18 +111,19 @@ impl Looker {
     /// begins with a new one.
     pub(super) async fn look(&mut self, shared: &Shared, arbiter: usize) -> Seen {
         let mut is_unbroken = self.connection.is_some();
+        let mut span = shared.settings.look_timeout;
         let mut free_looks = FREE_LOOKS_MAX;
         let result = loop {
-            let looking = self.try_twice(shared, arbiter, &mut is_unbroken);
-            let (result, was_late) = attended(shared.settings.look_timeout, looking).await;
+            let looking = self.try_twice(shared, arbiter, span, &mut is_unbroken);
+            let (result, late) = attended(span, looking).await;
             let is_timeout = matches!(&result, Err((_, error)) if error.outcome() == SshOutcome::Timeout);
-            if !(is_timeout && was_late && free_looks > 0) {
-                break result;
-            }
+            let Some(late) = late.filter(|_| is_timeout && free_looks > 0) else { break result };
             tracing::warn!(
                 arbiter = shared.devices[arbiter].target.name,
                 "the watchdog itself was stopped during a look; it is taken again"
             );
+            // What was taken from the arbiter is given back, and no more: others may wait for its place.
+            span = span.min(late);
             free_looks -= 1;
             is_unbroken = false;
         };
@@ -139,8 +141,14 @@ impl Looker {
 
     /// By one deadline. A kept connection that died while it lay idle says nothing about the arbiter now, so it is
     /// asked again at once.
-    async fn try_twice(&mut self, shared: &Shared, arbiter: usize, is_unbroken: &mut bool) -> Tried {
-        let mut deadline = Instant::now() + shared.settings.look_timeout;
+    async fn try_twice(
+        &mut self,
+        shared: &Shared,
+        arbiter: usize,
+        span: Duration,
+        is_unbroken: &mut bool,
+    ) -> Tried {
+        let mut deadline = Instant::now() + span;
         let result = self.try_look(shared, arbiter, &mut deadline).await;
         if *is_unbroken && result.as_ref().is_err_and(|(_, error)| error.is_of_the_connection()) {
             *is_unbroken = false;
