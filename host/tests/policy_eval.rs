@@ -106,7 +106,7 @@ fn every_lua_mistake_has_a_kind_a_line_and_a_sentence() {
         ("return ('x'):rep(50):find(('x*'):rep(50) .. 'y')", "timeout", "killed"),
         ("return ('x'):rep(1 << 30)", "memory", "not enough memory"),
         ("local t = {} for i = 1, 1e9 do t[i] = {} end", "memory", "not enough memory"),
-        ("local function f() return 1 + f() end return f()", "memory", "not enough memory"),
+        ("local function f() return 1 + f() end return f()", "runtime", "stack overflow"),
         ("return nil", "verdict", "found null"),
         ("return 3", "verdict", "found 3"),
         ("return function() end", "verdict", "function"),

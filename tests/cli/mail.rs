@@ -115,10 +115,8 @@ fn what_a_person_must_mend_is_named() {
     on(&lone, &["notify", "test"]).expect(1).says(&["STARTTLS", "in the clear"]);
     drop(server);
     let _server = MailServer::outdated(&lone.scratch, &lone.namespace);
-    let mut recipe =
-        Recipe::new("a", 0, "standby", "192.0.2.1".parse().unwrap(), ("b", "198.51.100.1".parse().unwrap()));
-    mailing(&mut recipe, "tls = \"implicit\"");
-    lone.site.configure(&recipe.to_toml());
+    let written = std::fs::read_to_string(&lone.site.paths().config_file).unwrap();
+    lone.site.configure(&written.replace("tls = \"starttls\"", "tls = \"implicit\""));
     on(&lone, &["notify", "test"]).expect(1).says(&["TLS 1.2"]);
     let failed = on(&lone, &["notify", "test", "--json"]).expect(1).json();
     assert!(failed["error"].is_string() && failed["ok"] == false, "{failed}");

@@ -58,7 +58,7 @@ fn a_plan_names_each_step_with_its_last_time_and_needs_no_daemon() {
     let mut lone = active();
     lone.site.stop();
     on(&lone.site, &["plan", "beActive"]).expect(0).says(&[
-        "beActive: 1 steps",
+        "beActive: steps: 1",
         "1. serve",
         "ms the last time",
     ]);

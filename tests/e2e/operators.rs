@@ -14,7 +14,7 @@ const COMING_LIMIT: Duration = Duration::from_secs(90);
 /// by the drill, or nobody is mailed about it, or more than once.
 #[test]
 fn a_drill_proves_both_sites_and_the_loss_of_ssh_is_named_and_mailed_once() {
-    let mut pair = Pair::settled(3, |_, recipe| {
+    let mut pair = Pair::new(3, |_, recipe| {
         recipe.more = format!(
             "[watchdog.notification]\nemail = \"a@example.com\"\n[smtp]\nhost = \"{MAIL_ADDRESS}\"\nport = {MAIL_PORT}\n\
              from = \"watchdog@example.com\"\ntls = \"none\"\n"
@@ -22,6 +22,10 @@ fn a_drill_proves_both_sites_and_the_loss_of_ssh_is_named_and_mailed_once() {
     });
     let _here = MailServer::real(&pair.scratch, pair.network.namespace(Node::A), "none", false);
     let there = MailServer::real(&pair.scratch, pair.network.namespace(Node::B), "none", false);
+    pair.a.start();
+    pair.b.start();
+    pair.a.wait_standing("active/active", COMING_LIMIT);
+    pair.wait_well();
     let drill = pair.a.run(&["drill", "--json"]).is_orderly();
     let report = drill.json();
     assert_eq!(report["ok"], true, "{}", drill.all());

@@ -150,19 +150,20 @@ fn arbiters(paths: &Paths, config: &Config) -> Found {
     if config.arbiters.is_empty() {
         return warn("none are configured");
     }
-    let seen = match client::ask(&paths.socket, "arbiters.sessions", json!({})) {
-        Ok(seen) => seen,
-        Err(error) => return fail(config::chain(&error)),
-    };
-    weighed(&seen, config.arbiters.len())
+    let look = |method| client::ask(&paths.socket, method, json!({}));
+    match look("arbiters.ping").and_then(|pings| Ok((pings, look("arbiters.sessions")?))) {
+        Ok((pings, sessions)) => weighed(&pings, &sessions, config.arbiters.len()),
+        Err(error) => fail(config::chain(&error)),
+    }
 }
 
-fn weighed(seen: &Value, total: usize) -> Found {
-    let each = || seen["arbiters"].as_object().into_iter().flatten();
-    let pinged = each().filter(|(_, arbiter)| arbiter["ping"] == true).count();
+fn weighed(pings: &Value, sessions: &Value, total: usize) -> Found {
+    let each = || sessions["arbiters"].as_object().into_iter().flatten();
+    let is_pinged = |name: &str| pings["arbiters"][name]["ping"] == true;
+    let pinged = each().filter(|(name, _)| is_pinged(name)).count();
     let logged_in = each().filter(|(_, arbiter)| arbiter["ssh"] == "ok").count();
     let silent: Vec<&str> = each()
-        .filter(|(_, arbiter)| arbiter["ping"] != true || arbiter["ssh"] != "ok")
+        .filter(|(name, arbiter)| !is_pinged(name) || arbiter["ssh"] != "ok")
         .map(|(name, _)| name.as_str())
         .collect();
     let said = format!("{pinged} of {total} answer ping, {logged_in} take a log-in");
@@ -325,13 +326,16 @@ mod tests {
         let seen = |logged_in: usize| {
             let each = (0..4).map(|number| {
                 let ssh = if number < logged_in { "ok" } else { "timeout" };
-                (number.to_string(), json!({"ping": true, "ssh": ssh}))
+                (number.to_string(), json!({"ssh": ssh}))
             });
             json!({"arbiters": Value::Object(each.collect())})
         };
-        assert_eq!(weighed(&seen(4), 4).0, Outcome::Pass);
-        assert_eq!(weighed(&seen(3), 4).0, Outcome::Warn);
-        let (outcome, text) = weighed(&seen(2), 4);
+        let answer = json!({"ping": true});
+        let pings = json!({"arbiters": {"0": answer, "1": answer, "2": answer, "3": answer}});
+        assert_eq!(weighed(&pings, &seen(4), 4).0, Outcome::Pass);
+        assert_eq!(weighed(&pings, &seen(3), 4).0, Outcome::Warn);
+        assert_eq!(weighed(&json!({}), &seen(4), 4).0, Outcome::Fail);
+        let (outcome, text) = weighed(&pings, &seen(2), 4);
         assert_eq!(outcome, Outcome::Fail);
         assert!(text.contains("look at 2, 3"), "{text}");
     }

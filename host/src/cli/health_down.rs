@@ -75,6 +75,7 @@ pub(super) fn health(paths: &Paths) -> Value {
             "reachable": null,
             "managed": null,
             "held": null,
+            "roundS": null,
         },
         "policy": policy(config),
         "heartbeats": unknown_heartbeats(),
@@ -173,8 +174,11 @@ fn policy(config: Option<&Config>) -> Value {
         "version": null,
         "state": null,
         "restarts": null,
+        "pid": null,
         "lastFailure": null,
         "failure": null,
         "hint": null,
+        "loadedVersion": null,
+        "refused": null,
     })
 }

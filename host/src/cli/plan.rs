@@ -71,7 +71,7 @@ fn page(plans: &[Value]) -> Vec<String> {
         page.line(
             Tone::Good,
             &format!(
-                "{name}: {} steps, at most {} s; each is on disk before it runs",
+                "{name}: steps: {}; at most {} s; each is on disk before it runs",
                 steps.len(),
                 plan["deadlineS"]
             ),

@@ -1,5 +1,7 @@
 //! Text for whatever people look at: narrow or wide, with colour or without, with or without UTF-8.
 
+use std::io::IsTerminal as _;
+
 use anstyle::{AnsiColor, Style};
 use rustix::termios::tcgetwinsize;
 
@@ -7,6 +9,9 @@ use rustix::termios::tcgetwinsize;
 const NARROW: usize = 60;
 /// No text is broken more narrowly than this.
 const WIDTH_MIN: usize = 20;
+/// A terminal that does not tell its size has what terminals have had for fifty years.
+const COLUMNS_USUAL: usize = 80;
+const ROWS_USUAL: usize = 24;
 /// Columns of a row's name.
 const NAME_COLUMNS: usize = 20;
 
@@ -24,11 +29,14 @@ pub struct Look {
 impl Look {
     /// What standard output is.
     pub fn of_stdout() -> Self {
-        let size = tcgetwinsize(std::io::stdout()).ok().filter(|size| size.ws_col > 0);
+        let stdout = std::io::stdout();
+        // A serial line does not tell its size.
+        let given = |told: u16, usual: usize| if told > 0 { usize::from(told) } else { usual };
+        let size = tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal());
         let is_utf8 = is_utf8(|name| std::env::var(name).ok());
         Self {
-            columns: size.map(|size| usize::from(size.ws_col)),
-            rows: size.map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 0),
+            columns: size.map(|size| given(size.ws_col, COLUMNS_USUAL)),
+            rows: size.map(|size| given(size.ws_row, ROWS_USUAL)),
             is_utf8,
         }
     }

@@ -25,6 +25,7 @@ const RESERVE_MS: u64 = 200;
 /// What `[policy.config]` holds.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "url": "http://198.51.100.7:8080/sites/a" }]))]
 pub struct Config {
     /// Where the witness answers for this site, such as `http://198.51.100.7:8080/sites/a`. An address, not a name:
     /// name servers fail together with lines.

@@ -11,6 +11,8 @@ use mlua::{HookTriggers, Lua, VmState};
 
 /// Instructions from one check to the next: about 50 µs.
 const INSTRUCTIONS: u32 = 10_000;
+/// The error that stops a policy.
+pub(super) const STOPPED: &str = "stopped at the deadline";
 
 /// The time of one evaluation.
 pub(super) struct Budget {
@@ -38,7 +40,7 @@ impl Budget {
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if is_late || cancelled.load(Ordering::Relaxed) {
                 spent.store(true, Ordering::Relaxed);
-                return Err(mlua::Error::runtime("stopped at the deadline"));
+                return Err(mlua::Error::runtime(STOPPED));
             }
             Ok(VmState::Continue)
         })

@@ -138,7 +138,13 @@ impl LuaGuest {
                 with(&lua, policy)
             })
         });
-        ran.map_err(|error| if budget.is_spent() { explain.timeout(&error) } else { explain.failure(&error) })
+        match ran {
+            Ok(result) if !budget.is_spent() => Ok(result),
+            // What was stopped at the deadline may have caught that; what it says then comes too late all the same.
+            Ok(_) => Err(explain.timeout(&mlua::Error::runtime(budget::STOPPED))),
+            Err(error) if budget.is_spent() => Err(explain.timeout(&error)),
+            Err(error) => Err(explain.failure(&error)),
+        }
     }
 }
 
