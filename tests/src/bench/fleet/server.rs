@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{HashAlg, PrivateKey};
@@ -33,6 +34,9 @@ pub(super) async fn serve() {
         methods,
         nodelay: true,
         inactivity_timeout: None,
+        // The library makes everybody wait a second for the answer to the first, empty log-in; devices do not.
+        auth_rejection_time: Duration::from_millis(200),
+        auth_rejection_time_initial: Some(Duration::ZERO),
         ..Config::default()
     });
     let socket = TcpSocket::new_v4().unwrap();
