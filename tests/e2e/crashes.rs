@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dr_watchdog_tests::lab::{Lone, Pair};
+use dr_watchdog_tests::lab::{Daemon, Lone, Pair};
 use dr_watchdog_tests::wait;
 
 /// Longest plan: three steps, twice, with a start in between.
@@ -141,22 +141,33 @@ fn kill_9_in_a_step_to_become_standby_that_may_not_run_twice_calls_an_operator()
     }
 }
 
-/// Goal: nothing that a killed watchdog started runs on beside what the next one starts. Method: a step that goes on
-/// for a minute. Wrong would be: the old step is still there when the new watchdog runs it again.
-#[test]
-fn a_step_does_not_outlive_the_watchdog_that_was_killed() {
+/// Goal: nothing that a watchdog started runs on beside what the next one starts. Method: a step that goes on for a
+/// minute. Wrong would be: the old step is still there when the new watchdog runs it again.
+fn nothing_outlives(end: impl FnOnce(&mut Daemon)) {
     let mut lone = Lone::new(|ledger, recipe| {
         recipe.be_active = vec![("serve".to_owned(), ledger.slow_command("a", "serve", "61.5"), true)];
     });
     lone.site.start();
     lone.tell("beActive");
     wait_effect(&lone, "serve");
-    lone.site.kill_9();
+    end(&mut lone.site);
     let gone = || {
         let pids = dr_watchdog_tests::program::system("ip", &["netns", "pids", lone.namespace.name()]);
         wait::holds(pids.trim().is_empty(), || format!("still there: {pids}"))
     };
     wait::until("everything of the watchdog is gone", Duration::from_secs(10), gone, String::new);
+}
+
+#[test]
+fn a_step_does_not_outlive_the_watchdog_that_was_killed() {
+    nothing_outlives(Daemon::kill_9);
+}
+
+#[test]
+fn a_step_does_not_outlive_the_watchdog_that_was_stopped_politely() {
+    nothing_outlives(|site| {
+        site.stop();
+    });
 }
 
 /// Goal: a watchdog that hangs is no lost site: its site still answers, and nobody may take over from services that

@@ -98,26 +98,35 @@ async fn run(
         .kill_on_drop(true);
     let mut child =
         command.spawn().map_err(|error| format!("{} could not be started: {error}", program.display()))?;
-    let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+    let group = Group { leader: child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw) };
     let output = (child.stdout.take(), child.stderr.take());
     let end = tokio::select! {
         end = finish(&mut child, output) => end,
         () = tokio::time::sleep(step.deadline) => Err(format!("it ran longer than {}", seconds(step.deadline))),
         _ = cancelled => Err("it was cancelled".to_owned()),
     };
-    // The group is ended in any case: what a step leaves behind must not outlive it, unless it left the group.
-    if let Some(group) = group {
-        match killpg(group, Signal::SIGKILL) {
-            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
-            Err(error) => {
-                tracing::warn!(step = step.name, %error, "the step's process group could not be ended")
-            }
-        }
-    }
+    // What a step leaves behind must not outlive it, unless it left the group.
+    drop(group);
     if let Err(error) = child.wait().await {
         tracing::warn!(step = step.name, %error, "the end of the step could not be awaited");
     }
     end
+}
+
+/// The process group of a step, ended in any case: also when this daemon is told to end in the middle of a step, and its
+/// tasks are dropped. The launcher alone would be killed then, and could no longer end the step.
+struct Group {
+    leader: Option<Pid>,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let Some(leader) = self.leader else { return };
+        match killpg(leader, Signal::SIGKILL) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(error) => tracing::warn!(%error, "a step's process group could not be ended"),
+        }
+    }
 }
 
 /// How a step is launched: by this program's hidden `step` command, which ends the step with its children should
