@@ -28,9 +28,12 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The files below `root`; `None` is `/`.
+    /// The files below `root`; `None` is `/`. All are absolute: what is handed to a guest's process must not depend on
+    /// the folder that the command was typed in.
     pub fn below(root: Option<&Path>) -> Self {
         let root = root.unwrap_or(Path::new("/"));
+        // Only an empty path has no absolute form; the files below it are then named as they were typed.
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         let state_dir = root.join("var/lib/dr-watchdog");
         let run_dir = root.join("run/dr-watchdog");
         Self {

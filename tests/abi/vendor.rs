@@ -50,7 +50,7 @@ fn the_guide_takes_a_vendor_in_rust_to_a_checked_plugin() {
     let scratch = Scratch::new("vendor");
     let made = Crate::new("acme-policy", &block("toml Cargo.toml"), &block("rust src/lib.rs"));
     write_question(&made.folder);
-    let commands = blocks("sh rust").pop().unwrap();
+    let commands = blocks("sh in-rust").pop().unwrap();
     // Cargo's output lies in one place for all crates of these tests.
     let commands = commands.replace("target/debug", "../target/debug");
     let followed = follow(&commands, &scratch, |command| made.prepare(command)).expect(0);
@@ -62,7 +62,7 @@ fn the_guide_takes_a_vendor_in_rust_to_a_checked_plugin() {
 fn the_guide_takes_a_vendor_in_c_to_a_checked_plugin() {
     let scratch = Scratch::new("vendor");
     write_question(scratch.path());
-    let followed = follow(&block("sh c"), &scratch, |command| {
+    let followed = follow(&block("sh in-c"), &scratch, |command| {
         command.current_dir(scratch.path());
     });
     followed.expect(0).says(&["one-ping", "an arbiter answers ping"]);
