@@ -4,11 +4,14 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// Searches at the most. What is found is killed before the next search, so only a process that forks faster than we
 /// look needs more than two.
 const SEARCHES_MAX: usize = 10;
+/// How long the end of a killed process is awaited; only one that hangs in the kernel takes longer than an instant.
+const END_LIMIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// The kernel's list of processes.
 const PROCESSES: &str = "/proc";
 
@@ -43,8 +46,19 @@ fn kill_marked(pid: i32, mark: &[u8]) -> bool {
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
     let folder = Path::new(PROCESSES).join(pid.as_raw_nonzero().to_string());
     let Ok(environment) = std::fs::read(folder.join("environ")) else { return false };
-    environment.split(|byte| *byte == 0).any(|pair| pair == mark)
-        && pidfd_send_signal(&process, Signal::KILL).is_ok()
+    let is_marked = environment.split(|byte| *byte == 0).any(|pair| pair == mark);
+    if !is_marked || pidfd_send_signal(&process, Signal::KILL).is_err() {
+        return false;
+    }
+    // A process that is dying still shows its environment: the next search must not take it for another one.
+    let mut wait = [PollFd::new(&process, PollFlags::IN)];
+    if !matches!(poll(&mut wait, Some(&END_LIMIT)), Ok(1..)) {
+        tracing::warn!(
+            pid = pid.as_raw_nonzero().get(),
+            "a policy script's process was killed and has not ended yet"
+        );
+    }
+    true
 }
 
 #[cfg(test)]
