@@ -220,6 +220,18 @@ async fn sweep_at_once(pinger: &Pinger, hosts: &[IpAddr], manner: Manner) -> Vec
     found.into_inner().into_iter().map(|outcome| outcome.expect("every host is told")).collect()
 }
 
+/// Goal: an IPv4 host in the dress of IPv6 is asked as what it is. Wrong would be: a living arbiter that is written so is
+/// lost for ever.
+#[test]
+fn an_ipv4_host_in_the_dress_of_ipv6_is_asked_as_ipv4() {
+    in_namespace(EVERYBODY, || async {
+        let pinger = Pinger::open(None).await.unwrap();
+        let dressed: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
+        assert_eq!(alive(&sweep_at_once(&pinger, &[dressed], ONCE).await), 1);
+        assert!(matches!(pinger.ping(dressed, SECOND).await, PingOutcome::Answered { .. }));
+    });
+}
+
 const ONCE: Manner = Manner { timeout: SECOND, tries: 1 };
 
 #[test]

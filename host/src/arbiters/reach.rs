@@ -54,24 +54,15 @@ async fn together(shared: Arc<Shared>, arbiters: Vec<usize>, found: Found) {
     hosts.extend(&gateways);
     // The silent ones are told last: by then it is known whether the gateway on the way to them is silent too.
     let silent = Mutex::new(Vec::new());
-    let swept = shared.pinger.sweep(&hosts, manner, |at, outcome| match (arbiters.get(at), outcome) {
+    let tell = |at: usize, outcome| match (arbiters.get(at), outcome) {
         (Some(arbiter), PingOutcome::TimedOut) => lock(&silent).push(*arbiter),
         // The receiver goes on until every sender is gone.
         (Some(arbiter), outcome) => drop(found.send((*arbiter, outcome))),
         (None, outcome) => shared.gateways.note(hosts[at], matches!(outcome, PingOutcome::Answered { .. })),
-    });
-    match swept.await {
-        Ok(()) => {
-            for arbiter in std::mem::take(&mut *lock(&silent)) {
-                let _ = found.send((arbiter, shared.silence(arbiter)));
-            }
-        }
-        Err(error) => {
-            tracing::debug!(%error, "the arbiters are pinged one by one");
-            let each =
-                arbiters.into_iter().map(|arbiter| single(Arc::clone(&shared), arbiter, found.clone()));
-            each.collect::<JoinSet<()>>().join_all().await;
-        }
+    };
+    shared.pinger.ask_all(&hosts, manner, tell).await;
+    for arbiter in std::mem::take(&mut *lock(&silent)) {
+        let _ = found.send((arbiter, shared.silence(arbiter)));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dr_watchdog_sdk::evidence::{PingAnswer, SshAnswer, TcpAnswer};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::arbiters::Arbiters;
 use crate::config::Config;
 use crate::policy::answers::{Boxed, Network};
-use crate::probe::ping::{PingOutcome, Pinger};
+use crate::probe::ping::{Manner, PingOutcome, Pinger};
 use crate::probe::{resolve, tcp};
 
 /// Real packets, from this site's addresses.
@@ -58,49 +58,50 @@ pub fn live_network(
     LiveNetwork::new(Rc::clone(config), Arc::clone(pinger), Rc::clone(arbiters))
 }
 
-/// Pings every host at once.
+/// Pings every host at once, in one sweep.
 pub async fn ping_all(
     pinger: &Pinger,
     hosts: &[String],
     timeout: Duration,
     retries: u32,
 ) -> BTreeMap<String, PingAnswer> {
-    let mut running = JoinSet::new();
-    for host in hosts {
-        let (pinger, host) = (pinger.clone(), host.clone());
-        running.spawn(async move {
-            let answer = ping_one(&pinger, &host, timeout, retries).await;
-            (host, answer)
+    let mut resolving = JoinSet::new();
+    for host in hosts.iter().cloned() {
+        resolving.spawn(async move {
+            let resolved = resolve::resolve(&host, timeout).await;
+            (host, resolved)
         });
     }
+    let (mut names, mut addresses) = (Vec::new(), Vec::new());
     let mut answers = BTreeMap::new();
-    while let Some(ended) = running.join_next().await {
+    while let Some(ended) = resolving.join_next().await {
         match ended {
-            Ok((host, answer)) => {
-                answers.insert(host, answer);
+            Ok((host, Ok(address))) => {
+                names.push(host);
+                addresses.push(address);
             }
-            Err(error) => tracing::error!(%error, "a ping task failed; this is a defect of the watchdog"),
+            Ok((host, Err(why))) => {
+                answers.insert(host, answer(PingOutcome::Failed(why.to_string())));
+            }
+            Err(error) => tracing::error!(%error, "a name's task failed; this is a defect of the watchdog"),
         }
     }
+    let manner = Manner { timeout, tries: retries.saturating_add(1) };
+    let found = Mutex::new(&mut answers);
+    let tell = |at: usize, outcome| {
+        found.lock().unwrap_or_else(PoisonError::into_inner).insert(names[at].clone(), answer(outcome));
+    };
+    pinger.ask_all(&addresses, manner, tell).await;
     answers
 }
 
-async fn ping_one(pinger: &Pinger, host: &str, timeout: Duration, retries: u32) -> PingAnswer {
-    let address = match resolve::resolve(host, timeout).await {
-        Ok(address) => address,
-        Err(why) => return PingAnswer { ping: false, rtt_ms: None, why: Some(why.to_string()) },
+fn answer(outcome: PingOutcome) -> PingAnswer {
+    let (ping, rtt_ms, why) = match outcome {
+        PingOutcome::Answered { rtt } => (true, Some(rtt.as_secs_f64() * 1_000.0), None),
+        PingOutcome::TimedOut => (false, None, Some("timeout".to_owned())),
+        PingOutcome::Failed(why) => (false, None, Some(why)),
     };
-    let mut why = None;
-    for _ in 0..=retries {
-        match pinger.ping(address, timeout).await {
-            PingOutcome::Answered { rtt } => {
-                return PingAnswer { ping: true, rtt_ms: Some(rtt.as_secs_f64() * 1_000.0), why: None };
-            }
-            PingOutcome::TimedOut => why = Some("timeout".to_owned()),
-            PingOutcome::Failed(reason) => why = Some(reason),
-        }
-    }
-    PingAnswer { ping: false, rtt_ms: None, why }
+    PingAnswer { ping, rtt_ms, why }
 }
 
 async fn connect(address: &str, source: Option<IpAddr>, timeout: Duration) -> TcpAnswer {

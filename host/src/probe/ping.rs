@@ -18,7 +18,7 @@ use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence,
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use notes::Notes;
@@ -101,6 +101,9 @@ struct Family {
     errors: JoinHandle<()>,
 }
 
+/// What a sweep does in one family: its socket, where its hosts stand in the list, and which they are.
+type Part = (Sweeper, Vec<usize>, Vec<IpAddr>);
+
 impl Drop for Family {
     fn drop(&mut self) {
         self.errors.abort();
@@ -133,36 +136,78 @@ impl Pinger {
         cell.get_or_try_init(async || Family::open(is_ipv4, source)).await
     }
 
+    /// Asks every host at once; `found` hears of each by its position, as soon as it is known. Where the system grants
+    /// raw sockets only, which a sweep cannot use, each host is asked by itself.
+    pub async fn ask_all(&self, hosts: &[IpAddr], manner: Manner, found: impl Fn(usize, PingOutcome)) {
+        if let Err(error) = self.sweep(hosts, manner, &found).await {
+            tracing::debug!(%error, "the hosts are pinged one by one");
+            self.one_by_one(hosts, manner, found).await;
+        }
+    }
+
     /// Asks every host in one sweep; `found` hears of each by its position, as soon as it is known.
     ///
     /// # Errors
-    /// When no datagram socket can be had: some systems grant a raw one only, and single pings use that.
+    /// When no datagram socket can be had. Nobody has been asked then.
     pub async fn sweep(
         &self,
         hosts: &[IpAddr],
         manner: Manner,
         found: impl Fn(usize, PingOutcome),
     ) -> Result<(), PingError> {
-        let family = |is_ipv4: bool| -> Result<_, PingError> {
-            let (positions, addresses): (Vec<usize>, Vec<IpAddr>) =
-                hosts.iter().copied().enumerate().filter(|(_, host)| host.is_ipv4() == is_ipv4).unzip();
-            if positions.is_empty() {
-                return Ok(None);
-            }
-            let source = self.shared.source.filter(|source| source.is_ipv4() == is_ipv4);
-            let sweeper = Sweeper::open(is_ipv4, source)?;
-            Ok(Some((sweeper, positions, addresses)))
-        };
-        let run = async |part: Option<(Sweeper, Vec<usize>, Vec<IpAddr>)>| {
+        // An IPv4 address in the dress of IPv6 is an IPv4 host.
+        let hosts: Vec<IpAddr> = hosts.iter().map(IpAddr::to_canonical).collect();
+        let run = async |part: Option<Part>| {
             if let Some((sweeper, positions, addresses)) = part {
                 let capacity = sweeper.capacity();
                 tracing::trace!(capacity, hosts = addresses.len(), "a sweep begins");
                 sweeper.run(&addresses, manner, |at, outcome| found(positions[at], outcome)).await;
             }
         };
-        let (v4, v6) = (family(true)?, family(false)?);
+        let (v4, v6) = (self.part(&hosts, true)?, self.part(&hosts, false)?);
         tokio::join!(run(v4), run(v6));
         Ok(())
+    }
+
+    /// The hosts of one family, with a socket for them.
+    fn part(&self, hosts: &[IpAddr], is_ipv4: bool) -> Result<Option<Part>, PingError> {
+        let (positions, addresses): (Vec<usize>, Vec<IpAddr>) =
+            hosts.iter().copied().enumerate().filter(|(_, host)| host.is_ipv4() == is_ipv4).unzip();
+        if positions.is_empty() {
+            return Ok(None);
+        }
+        let source = self.shared.source.filter(|source| source.is_ipv4() == is_ipv4);
+        Ok(Some((Sweeper::open(is_ipv4, source)?, positions, addresses)))
+    }
+
+    async fn one_by_one(&self, hosts: &[IpAddr], manner: Manner, found: impl Fn(usize, PingOutcome)) {
+        let mut running = JoinSet::new();
+        for (at, host) in hosts.iter().copied().enumerate() {
+            let pinger = self.clone();
+            running.spawn(async move { (at, pinger.tries(host, manner).await) });
+        }
+        while let Some(ended) = running.join_next().await {
+            match ended {
+                Ok((at, outcome)) => found(at, outcome),
+                Err(error) => tracing::error!(%error, "a ping task failed; this is a defect of the watchdog"),
+            }
+        }
+    }
+
+    async fn tries(&self, host: IpAddr, manner: Manner) -> PingOutcome {
+        let mut outcome = PingOutcome::TimedOut;
+        for attempt in 1..=manner.tries {
+            let begun = Instant::now();
+            outcome = self.ping(host, manner.timeout).await;
+            if matches!(outcome, PingOutcome::Answered { .. }) {
+                return outcome;
+            }
+            // A try lasts its whole timeout even if it fails at once: retries are there to bridge time.
+            if attempt < manner.tries {
+                tokio::time::sleep_until(begun + manner.timeout).await;
+            }
+        }
+        outcome
     }
 
     /// How many echoes may be outstanding at once, as far as this family's socket is open.
@@ -174,6 +219,7 @@ impl Pinger {
     /// Sends one echo and awaits its reply. An error that a router reports does not end the wait: anybody may send
     /// one, and a reply is better evidence.
     pub async fn ping(&self, address: IpAddr, timeout: Duration) -> PingOutcome {
+        let address = address.to_canonical();
         let family = match self.family(address.is_ipv4()).await {
             Ok(family) => family,
             Err(error) => return PingOutcome::Failed(error.to_string()),
