@@ -186,6 +186,16 @@ fn every_script_mistake_has_a_kind() {
         ("sleep 60", "timeout", "no verdict within"),
         (&format!("echo '{}'", good.replace("standby", "active")), "verdict", "the role of this site"),
         (&format!("echo '{}'", good.replace("nothing", "")), "verdict", "action"),
+        (
+            &format!("echo '{}'", good.replace("\"action\"", "\"action\":\"beActive\",\"action\"")),
+            "verdict",
+            "stands twice",
+        ),
+        (
+            &format!("echo '{}'", good.replace("description", "descripton")),
+            "verdict",
+            "did you mean \"description\"?",
+        ),
         (&format!("echo working\necho '{good}'\necho done"), "", ""),
         (&format!("sleep 60 &\necho '{good}'"), "", ""),
         (&format!("setsid sleep 3 &\necho '{good}'"), "", ""),

@@ -13,6 +13,7 @@ pub mod lua_types;
 pub mod nearest;
 pub mod policy;
 pub mod sections;
+pub mod strict;
 pub mod testing;
 pub mod threshold;
 pub mod utc;

@@ -145,11 +145,22 @@ impl Verdict {
     /// # Errors
     /// The first rule that is broken, with the field, what stood there and what would be right.
     pub fn check(value: &Value, unknown: UnknownKeys) -> Result<(Self, Vec<VerdictError>), VerdictError> {
+        let mut warnings = Vec::new();
+        match Self::read(value, unknown, &mut warnings) {
+            Ok(verdict) => Ok((verdict, warnings)),
+            Err(error) => Err(misspelt(warnings, &error).unwrap_or(error)),
+        }
+    }
+
+    fn read(
+        value: &Value,
+        unknown: UnknownKeys,
+        warnings: &mut Vec<VerdictError>,
+    ) -> Result<Self, VerdictError> {
         let object = value.as_object().ok_or_else(|| {
             VerdictError::new("verdict", value, "an object with the keys state, action, description, payload")
         })?;
-        let mut warnings = Vec::new();
-        known_keys(object, "", &["state", "action", "description", "payload"], unknown, &mut warnings)?;
+        known_keys(object, "", &["state", "action", "description", "payload"], unknown, warnings)?;
         let state = match word(object, "state", &VerdictState::WORDS)? {
             "active" => VerdictState::Active,
             _ => VerdictState::Standby,
@@ -161,8 +172,8 @@ impl Verdict {
             _ => Action::Nothing,
         };
         let description = text(object, "description", "description", "a text, which may be empty")?;
-        let payload = Payload::check(object.get("payload"), action, unknown, &mut warnings)?;
-        Ok((Self { state, action, description, payload }, warnings))
+        let payload = Payload::check(object.get("payload"), action, unknown, warnings)?;
+        Ok(Self { state, action, description, payload })
     }
 }
 
@@ -258,6 +269,12 @@ impl fmt::Display for VerdictError {
 }
 
 impl std::error::Error for VerdictError {}
+
+/// The unknown key, forgiven so far, that was meant for the one that is missing.
+fn misspelt(unknown: Vec<VerdictError>, missing: &VerdictError) -> Option<VerdictError> {
+    let key = missing.field.rsplit('.').next()?;
+    unknown.into_iter().find(|unknown| missing.found == "nothing" && unknown.nearest.as_deref() == Some(key))
+}
 
 fn known_keys(
     object: &Map<String, Value>,

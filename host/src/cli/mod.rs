@@ -62,7 +62,6 @@ pub mod sink;
 pub mod spelling;
 pub mod step;
 mod story;
-mod strict;
 pub mod toolkit;
 mod update;
 mod wait;

@@ -4,12 +4,12 @@
 //! (RFC 7386): objects are merged, null removes, everything else replaces.
 
 use dr_watchdog_sdk::nearest::nearest;
+use dr_watchdog_sdk::strict;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::json_diff::{Difference, unmet};
 use super::policy_probes::Probes;
-use super::strict;
 use crate::policy::{FailureKind, Outcome};
 
 /// Cases of one file.

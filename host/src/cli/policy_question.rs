@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dr_watchdog_core::evidence::{Evidence, ManagedRule};
 use dr_watchdog_sdk::evidence::ArbiterEvidence;
 use dr_watchdog_sdk::sections::{Core, Role, Sections, Situation};
+use dr_watchdog_sdk::strict;
 use dr_watchdog_sdk::threshold::Threshold;
 use dr_watchdog_sdk::{Context, Utc};
 use serde::Deserialize;
@@ -17,7 +18,6 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::policy_probes::Probes;
-use super::strict;
 use crate::config::{self, Config};
 use crate::policy::{Answers, Network, Outcome, PolicySpec, Question, Runner};
 

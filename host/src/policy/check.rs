@@ -1,7 +1,7 @@
 //! Gate 1: whether a guest's answer is a verdict, for the role this site has.
 
 use dr_watchdog_sdk::sections::Role;
-use dr_watchdog_sdk::verdict::{UnknownKeys, Verdict, VerdictState};
+use dr_watchdog_sdk::verdict::{Action, UnknownKeys, Verdict, VerdictState};
 use serde_json::Value;
 
 use super::{Engine, Failure, FailureKind};
@@ -19,6 +19,14 @@ pub(super) fn check(engine: Engine, raw: &Value, role: Role) -> Result<(Verdict,
         };
         Failure::new(FailureKind::Verdict, format!("the verdict is not valid: {error}")).with_hint(hint)
     })?;
+    if role == Role::Standalone && verdict.action != Action::Nothing {
+        let message = format!(
+            "the verdict is not valid: action: found \"{}\" at a standalone site, which has no other site",
+            verdict.action.word()
+        );
+        return Err(Failure::new(FailureKind::Verdict, message)
+            .with_hint("a policy is asked at an active or a standby site; elsewhere only nothing fits"));
+    }
     let expected = VerdictState::from(role);
     if verdict.state != expected {
         let message = format!(
@@ -49,6 +57,14 @@ mod tests {
         }
         let (_, warnings) = check(Engine::Script, &raw, Role::Active).unwrap();
         assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_standalone_site_has_no_role_to_change() {
+        let raw = |action: &str| json!({"state": "standby", "action": action, "description": "", "payload": {"waitTime": ""}});
+        let failure = check(Engine::Lua, &raw("beActive"), Role::Standalone).unwrap_err();
+        assert!(failure.message.contains("standalone"), "{failure}");
+        assert!(check(Engine::Lua, &raw("nothing"), Role::Standalone).is_ok());
     }
 
     #[test]

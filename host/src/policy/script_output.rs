@@ -3,6 +3,7 @@
 //! Exactly one JSON object is the verdict, wherever it stands and however many lines it takes; every other line is
 //! log, because twenty-year-old scripts print what they do.
 
+use dr_watchdog_sdk::strict;
 use serde_json::{Deserializer, Value};
 
 /// A script's standard output, taken apart.
@@ -23,6 +24,9 @@ pub(super) enum PrintedError {
     /// More than one.
     #[error("the script printed {0} JSON objects; exactly one is the verdict")]
     Many(usize),
+    /// One that can be read in two ways.
+    #[error("the script printed an object that can be read in two ways: {0}")]
+    Ambiguous(String),
 }
 
 fn said(lines: &[String]) -> String {
@@ -39,9 +43,9 @@ pub(super) fn take_apart(stdout: &str) -> Result<Printed, PrintedError> {
     let mut rest = stdout;
     while !rest.is_empty() {
         if rest.trim_start_matches([' ', '\t']).starts_with('{')
-            && let Some((object, length)) = leading_object(rest)
+            && let Some(length) = leading_object(rest)
         {
-            objects.push(object);
+            objects.push(&rest[..length]);
             rest = &rest[length..];
             continue;
         }
@@ -52,17 +56,21 @@ pub(super) fn take_apart(stdout: &str) -> Result<Printed, PrintedError> {
         }
         rest = next;
     }
-    match objects.len() {
-        0 => Err(PrintedError::None(log)),
-        1 => Ok(Printed { verdict: objects.remove(0), log }),
-        count => Err(PrintedError::Many(count)),
+    match objects.as_slice() {
+        [] => Err(PrintedError::None(log)),
+        [text] => match strict::parse(text.as_bytes()) {
+            Ok(verdict) => Ok(Printed { verdict, log }),
+            Err(error) => Err(PrintedError::Ambiguous(error.to_string())),
+        },
+        several => Err(PrintedError::Many(several.len())),
     }
 }
 
-fn leading_object(text: &str) -> Option<(Value, usize)> {
+/// How long the object is that the text begins with.
+fn leading_object(text: &str) -> Option<usize> {
     let mut values = Deserializer::from_str(text).into_iter::<Value>();
     match values.next() {
-        Some(Ok(value @ Value::Object(_))) => Some((value, values.byte_offset())),
+        Some(Ok(Value::Object(_))) => Some(values.byte_offset()),
         _ => None,
     }
 }
@@ -92,6 +100,13 @@ mod tests {
         for text in ["{}\n{}", "{}{}", "{} {\"a\": 1}", "x\n{\"a\": {}}\ny\n{}"] {
             assert_eq!(take_apart(text), Err(PrintedError::Many(2)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_no_verdict_because_it_may_promote_a_site() {
+        let error =
+            take_apart("{\"action\": \"nothing\", \"action\": \"beActive\"}").unwrap_err().to_string();
+        assert!(error.contains("\"action\" stands twice"), "{error}");
     }
 
     #[test]

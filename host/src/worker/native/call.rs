@@ -5,7 +5,7 @@ use std::str;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dr_watchdog_sdk::abi::{self, Bytes, status};
-use dr_watchdog_sdk::{Context, Host};
+use dr_watchdog_sdk::{Context, Host, strict};
 use serde_json::{Value, json};
 
 use super::evaluations::{Entered, Evaluation};
@@ -181,7 +181,7 @@ fn json_of(answer: &[u8]) -> Result<Value, Failure> {
     let text = str::from_utf8(answer).map_err(|error| {
         failure(FailureKind::Verdict, format!("its answer is no UTF-8 from byte {} on", error.valid_up_to()))
     })?;
-    serde_json::from_str(text)
+    strict::parse(text.as_bytes())
         .map_err(|error| failure(FailureKind::Verdict, format!("its answer is no JSON: {error}")))
 }
 

@@ -1,4 +1,4 @@
-//! JSON as a person wrote it, read strictly: a key that stands twice is an error.
+//! JSON that somebody wrote, read strictly: a key that stands twice is an error.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// # Errors
 /// With line and column: it is no JSON, or an object names a key twice.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict.deserialize(&mut reader)?;
     reader.end()?;
@@ -18,7 +18,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
 
 /// Whether what is written as a list is meant as an object: the path of the first such place. A list would be read by
 /// position, which nobody means.
-pub(super) fn list_for_object(written: &Value, read: &Value) -> Option<String> {
+pub fn list_for_object(written: &Value, read: &Value) -> Option<String> {
     fn at(written: &Value, read: &Value, path: &str) -> Option<String> {
         match (written, read) {
             (Value::Array(_), Value::Object(_)) => Some(path.to_owned()),
