@@ -38,6 +38,27 @@ fn health_has_the_documented_shape_and_its_status_is_the_exit_code() {
     on(&lone.site, &["health"]).says(&["standby", "booting"]);
 }
 
+/// Goal: at three in the morning a frozen watchdog is told as one, in seconds. Wrong would be: the command waits with it, or
+/// says that no daemon runs, after which somebody starts a second one.
+#[test]
+fn a_frozen_daemon_is_told_from_one_that_does_not_run() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    let pid = lone.site.pid();
+    lone.site.freeze();
+    let health = on(&lone.site, &["health", "--json"]).expect(2).json();
+    assert_eq!(
+        (&health["daemon"]["up"], &health["daemon"]["pid"]),
+        (&true.into(), &pid.as_raw().into()),
+        "{health}"
+    );
+    let message = health["problems"][0]["message"].as_str().unwrap();
+    assert!(message.contains("did not answer at") && message.contains("within 10 s"), "{message}");
+    on(&lone.site, &["api", "v1", "config", "--include", "role"])
+        .expect(0)
+        .says(&["standby", "frozen or overloaded"]);
+}
+
 /// What the documentation of `health --json` names.
 const DOCUMENTED: &[&str] = &[
     "status",

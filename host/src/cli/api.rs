@@ -128,6 +128,10 @@ fn read(paths: &Paths) -> Result<Value, ExitCode> {
         Err(ClientError::Down(_)) if socket.is_none() => from_files(paths),
         // Whoever may read the files needs no daemon that refuses him.
         Err(ClientError::Socket(..)) if socket.is_none() => from_files(paths),
+        Err(error @ ClientError::Silent(..)) if socket.is_none() => {
+            output::failed(&format!("{}; what follows is what it stored", config::chain(&error)));
+            from_files(paths)
+        }
         Err(error) => Err(output::no_answer(&error)),
     }
 }

@@ -33,7 +33,7 @@ pub fn run(globals: &Globals, args: &Args) -> ExitCode {
             let kind = match &error {
                 ClientError::Down(_) => "down",
                 ClientError::Refused(refused) => refused.kind.as_str(),
-                ClientError::Socket(..) | ClientError::Broken(_) => "failed",
+                ClientError::Silent(..) | ClientError::Socket(..) | ClientError::Broken(_) => "failed",
             };
             json!({"version": version, "error": {"kind": kind, "message": crate::config::chain(&error)}})
         }

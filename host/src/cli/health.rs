@@ -33,7 +33,7 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     }
     let health = match client::ask(&paths.socket, "health", json!({})) {
         Ok(health) => health,
-        Err(ClientError::Down(_)) => health_down::health(&paths),
+        Err(error @ (ClientError::Down(_) | ClientError::Silent(..))) => health_down::health(&paths, &error),
         Err(error) => return output::no_answer(&error),
     };
     if args.json {
@@ -53,7 +53,9 @@ fn watch(paths: &Paths, as_json: bool) -> ! {
     loop {
         let health = match client::ask(&paths.socket, "health", json!({})) {
             Ok(health) => Ok(health),
-            Err(ClientError::Down(_)) => Ok(health_down::health(paths)),
+            Err(error @ (ClientError::Down(_) | ClientError::Silent(..))) => {
+                Ok(health_down::health(paths, &error))
+            }
             Err(error) => Err(crate::config::chain(&error)),
         };
         let look = Look::of_stdout();

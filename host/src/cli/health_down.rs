@@ -1,4 +1,4 @@
-//! What `health` says while no daemon runs, from what the last one stored.
+//! What `health` says while no daemon answers, from what the last one stored.
 
 use std::time::UNIX_EPOCH;
 
@@ -6,6 +6,7 @@ use dr_watchdog_core::durable::{Durable, Found};
 use dr_watchdog_sdk::Utc;
 use serde_json::{Map, Value, json};
 
+use super::client::ClientError;
 use crate::config::{self, Config};
 use crate::daemon::health::{exclusion, services};
 use crate::daemon::state_file::StateFile;
@@ -19,7 +20,8 @@ const DEFAULT_POLICY: &str = "arbitration";
 
 /// The same objects as of a running daemon. Whatever only a running one knows is null; what was stored is shown with
 /// the instant it is from. Nobody watches, and that is critical whatever else holds.
-pub(super) fn health(paths: &Paths) -> Value {
+pub(super) fn health(paths: &Paths, unanswered: &ClientError) -> Value {
+    let silent = matches!(unanswered, ClientError::Silent(..));
     let mut problems = Vec::new();
     let mut problem = |message: String, remedy: &str| {
         problems.push(json!({"code": 1, "message": message, "remedy": remedy}));
@@ -29,13 +31,8 @@ pub(super) fn health(paths: &Paths) -> Value {
         || "none has stored anything here".to_owned(),
         |at| format!("what is shown is what the last one stored at {at}"),
     );
-    problem(
-        format!(
-            "no daemon runs on this root ({} does not answer): nobody watches; {since}",
-            paths.socket.display()
-        ),
-        "start it with `dr-watchdog run`",
-    );
+    let (message, remedy) = nobody_answers(paths, unanswered);
+    problem(format!("{message}; {since}"), remedy);
     let config = config::load(paths).map(|(config, _)| config);
     let config = config.inspect_err(|errors| {
         problem(errors.to_string(), "correct the configuration; `config check` lists every error");
@@ -55,7 +52,7 @@ pub(super) fn health(paths: &Paths) -> Value {
         "status": "critical",
         "time": now().wall,
         "version": env!("CARGO_PKG_VERSION"),
-        "daemon": {"up": false, "pid": null, "asOf": as_of},
+        "daemon": {"up": silent, "pid": silent.then(|| pid(paths)), "asOf": as_of},
         "site": config.map(|config| &config.site.name),
         "role": stored.map(|stored| stored.role),
         "phase": null,
@@ -67,7 +64,7 @@ pub(super) fn health(paths: &Paths) -> Value {
         "peer": unknown_peer(config),
         "mode": null,
         "observed": null,
-        "takeover": {"possible": false, "why": "no daemon runs here", "withinS": null, "stepsS": null},
+        "takeover": {"possible": false, "why": if silent { "the daemon here does not answer" } else { "no daemon runs here" }, "withinS": null, "stepsS": null},
         "exclusion": config.map_or_else(unknown_exclusion, exclusion),
         "automaticFailover": automatic_failover(stored, &states),
         "arbiters": {
@@ -84,6 +81,30 @@ pub(super) fn health(paths: &Paths) -> Value {
         "lastDecision": null,
         "problems": problems,
     })
+}
+
+/// What happened, with what the operator may do.
+fn nobody_answers(paths: &Paths, unanswered: &ClientError) -> (String, &'static str) {
+    let socket = paths.socket.display();
+    match unanswered {
+        ClientError::Silent(_, waited_s) => (
+            format!(
+                "the daemon of this root did not answer at {socket} within {waited_s} s: nobody may be watching, and \
+                 its services may still serve"
+            ),
+            "it is stopped (SIGSTOP), frozen or overloaded: see its log and `ps`, let it go on, or end it (kill -9) \
+             and start it again",
+        ),
+        _ => (
+            format!("no daemon runs on this root ({socket} does not answer): nobody watches"),
+            "start it with `dr-watchdog run`",
+        ),
+    }
+}
+
+/// Of the daemon that is there.
+fn pid(paths: &Paths) -> Option<u32> {
+    std::fs::read_to_string(&paths.pid_file).ok()?.trim().parse().ok()
 }
 
 /// When something was stored last.

@@ -117,7 +117,9 @@ pub fn unanswered(error: &ClientError) -> u8 {
     failed(&crate::config::chain(error));
     match error {
         ClientError::Refused(_) => exit::FAILED,
-        ClientError::Down(_) | ClientError::Socket(..) | ClientError::Broken(_) => exit::USAGE,
+        ClientError::Down(_) | ClientError::Silent(..) | ClientError::Socket(..) | ClientError::Broken(_) => {
+            exit::USAGE
+        }
     }
 }
 

@@ -56,7 +56,9 @@ impl Site for Here {
         client::ask(&self.socket, method, params).map_err(|error| match error {
             ClientError::Refused(ResponseError { kind, message }) => SiteError::Refused(kind, message),
             ClientError::Down(_) => SiteError::Down(config::chain(&error)),
-            ClientError::Socket(..) | ClientError::Broken(_) => SiteError::Unreachable(config::chain(&error)),
+            ClientError::Silent(..) | ClientError::Socket(..) | ClientError::Broken(_) => {
+                SiteError::Unreachable(config::chain(&error))
+            }
         })
     }
 }
