@@ -114,6 +114,56 @@ pub const ASSUMED: usize = 34;
 /// All classes.
 pub const ALL: usize = 41;
 
+/// The verbs of the classes that are drawn, by class.
+pub const VERBS: [&str; ALL] = [
+    "powerLoss",
+    "reboot",
+    "cutPeer",
+    "cutPeerOneWay",
+    "isolate",
+    "isolateOneWay",
+    "cutArbiters",
+    "cutPeerAndArbiters",
+    "arbitersDown",
+    "arbiterReboot",
+    "slowSsh",
+    "loss",
+    "moveVip",
+    "daemonCrash",
+    "crashLoop",
+    "daemonHang",
+    "automaticOff",
+    "handOver",
+    "manual",
+    "slowStop",
+    "blockSsh",
+    "blockUdp",
+    "diskFull",
+    "stateLost",
+    "hookFails",
+    "release",
+    "changeArbiters",
+    "wallClockJump",
+    "nat",
+    "wrongList",
+    "forgottenShell",
+    "stop",
+    "reset",
+    "init",
+    "freeze",
+    "freezeClock",
+    "force",
+    "lie",
+    "restoreImage",
+    "killGuard",
+    "peerIsOff",
+];
+
+/// The class that is drawn under a verb.
+pub fn class_of(verb: &str) -> Option<usize> {
+    VERBS.iter().position(|known| *known == verb)
+}
+
 /// The faults of a schedule: two to five, clustered in time.
 pub fn draw(random: &mut Random, options: &Options) -> Vec<Fault> {
     let count = random.between(options.faults_min, options.faults_max);
@@ -199,5 +249,20 @@ pub fn kind(random: &mut Random, class: usize, arbiters: usize) -> Kind {
         38 => Kind::RestoreImage { site },
         39 => Kind::KillGuard { site },
         _ => Kind::PeerIsOff { site },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_the_verb_that_scenario_files_have() {
+        for (class, verb) in VERBS.iter().enumerate() {
+            let drawn = serde_json::to_value(kind(&mut Random::new(1), class, 5)).unwrap();
+            assert_eq!(drawn["verb"], *verb, "class {class}");
+            assert_eq!(class_of(verb), Some(class));
+        }
+        assert_eq!(class_of("meteor"), None);
     }
 }

@@ -28,6 +28,24 @@ pub enum Exclusion {
     Lease,
     /// The manual's rules, with epochs and boot as standby.
     Verdict,
+    /// The manual's rules alone: sites exchange nothing but pings, and a machine that restarts goes on in its role.
+    Manual,
+}
+
+impl Exclusion {
+    /// Whether the protocol excludes.
+    pub const fn is_lease(self) -> bool {
+        matches!(self, Self::Lease)
+    }
+
+    /// The word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Verdict => "verdict",
+            Self::Manual => "manual",
+        }
+    }
 }
 
 /// Whose sessions an arbiter shows where the verdict alone decides.

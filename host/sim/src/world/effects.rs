@@ -15,6 +15,7 @@ use dr_watchdog_sdk::{Verdict, VerdictState};
 
 use super::queue::Happening;
 use super::{Change, MS_US, SECOND_US, World};
+use crate::options::Exclusion;
 use crate::policy;
 
 impl World {
@@ -25,7 +26,7 @@ impl World {
             }
             Effect::SendHeartbeat => self.send_plain(index),
             Effect::StartLooking => {
-                if self.options.exclusion == crate::options::Exclusion::Verdict {
+                if !self.options.exclusion.is_lease() {
                     let run = self.sites[index].run;
                     self.after(300 * MS_US, Happening::PlainLook { site: index, run });
                 }
@@ -92,6 +93,9 @@ impl World {
     /// The heartbeat of the mode without leases.
     fn send_plain(&mut self, index: usize) {
         let Some(core) = &self.sites[index].core else { return };
+        if self.options.exclusion == Exclusion::Manual {
+            return;
+        }
         let beat = Beat {
             site_index: u8::from(index == 1),
             epoch: core.epoch(),
@@ -121,7 +125,7 @@ impl World {
         }
         for arbiter in 0..self.arbiters.len() {
             let answer = if self.can_ping(index, arbiter) { Ok(0.8) } else { Err(String::new()) };
-            self.give(index, Event::ArbiterPinged { arbiter, answer });
+            self.give_quietly(index, Event::ArbiterPinged { arbiter, answer });
         }
         self.give(index, Event::SweepEnded { sweep });
     }

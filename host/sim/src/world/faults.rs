@@ -203,7 +203,8 @@ impl World {
             let was_active =
                 site.disk.as_ref().is_some_and(|durable| durable.role == dr_watchdog_sdk::Role::Active);
             let has_rule = self.options.rules.has(dr_watchdog_core::exclusion::rules::Rule::BootAsStandby);
-            site.are_services_up = was_active && !has_rule;
+            let is_resumed = self.options.exclusion == crate::options::Exclusion::Manual;
+            site.are_services_up = was_active && (is_resumed || !has_rule);
             let us = self.random.between(SECOND_US, 20 * SECOND_US);
             self.start_later(index, us);
         }

@@ -42,6 +42,13 @@ const WAIT_DURATION_S: u64 = 28_800;
 /// More happenings than any schedule has: a loop that turns for ever ends the run instead of hanging it.
 const HAPPENINGS_MAX: u64 = 20_000_000;
 
+/// A stored state with which a site goes on in the role that it had, as under the manual's rules alone.
+fn as_left(durable: &Durable) -> Durable {
+    let mut durable = durable.clone();
+    durable.standing.is_stopped = durable.role == Role::Active;
+    durable
+}
+
 /// The world.
 #[derive(Debug)]
 pub struct World {
@@ -168,7 +175,9 @@ impl World {
         };
         let threshold = Threshold::from_ten_thousandths(options.threshold).unwrap_or(Threshold::HALF);
         let exclusion = match options.exclusion {
-            options::Exclusion::Verdict => Exclusion::Verdict { wait: timers.wait },
+            options::Exclusion::Verdict | options::Exclusion::Manual => {
+                Exclusion::Verdict { wait: timers.wait }
+            }
             options::Exclusion::Lease => Exclusion::Lease(Box::new(Lease {
                 proposal: self.drawn.agreed(options),
                 resume_alone: ResumeAlone::Proof,
@@ -212,9 +221,11 @@ impl World {
         let site = &mut self.sites[index];
         site.run += 1;
         let now = site.clock.now(self.now_us);
-        let boot = Boot { id: format!("boot-{}", site.boot), run, guard: site.guard_found(self.now_us) };
+        let boot_number = if self.options.exclusion == options::Exclusion::Manual { 1 } else { site.boot };
+        let boot = Boot { id: format!("boot-{boot_number}"), run, guard: site.guard_found(self.now_us) };
         let found = match (&site.disk, self.options.exclusion) {
-            (Some(durable), options::Exclusion::Verdict) if durable.epoch == 0 => Found::Absent,
+            (Some(durable), exclusion) if !exclusion.is_lease() && durable.epoch == 0 => Found::Absent,
+            (Some(durable), options::Exclusion::Manual) => Found::Good(Box::new(as_left(durable))),
             (Some(durable), _) => Found::Good(Box::new(durable.clone())),
             (None, _) => Found::Bad("the state file is gone".to_owned()),
         };
