@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::{Drawn, Options};
+use crate::options::{Drawn, NODES_MAX, Options};
 use crate::random::Random;
 use crate::run::Plan;
 
@@ -36,6 +36,8 @@ pub enum Kind {
     Loss { site: usize, percent: u64 },
     /// The VIP moves to another node of the site.
     MoveVip { site: usize },
+    /// A node of the site is cut from the others; clients reach it still.
+    CutNode { site: usize, node: usize },
     /// The watchdog is killed and started again.
     DaemonCrash { site: usize },
     /// The watchdog lives for some seconds at a time.
@@ -110,9 +112,9 @@ pub struct Fault {
 }
 
 /// Classes inside the assumptions.
-pub const ASSUMED: usize = 34;
+pub const ASSUMED: usize = 35;
 /// All classes.
-pub const ALL: usize = 41;
+pub const ALL: usize = 42;
 
 /// The verbs of the classes that are drawn, by class.
 pub const VERBS: [&str; ALL] = [
@@ -150,6 +152,7 @@ pub const VERBS: [&str; ALL] = [
     "stop",
     "reset",
     "init",
+    "cutNode",
     "freeze",
     "freezeClock",
     "force",
@@ -242,12 +245,13 @@ pub fn kind(random: &mut Random, class: usize, arbiters: usize) -> Kind {
         31 => Kind::Stop { site },
         32 => Kind::Reset { site },
         33 => Kind::Init { site },
-        34 => Kind::Freeze { site },
-        35 => Kind::FreezeClock { site },
-        36 => Kind::Force { site },
-        37 => Kind::Lie { arbiter },
-        38 => Kind::RestoreImage { site },
-        39 => Kind::KillGuard { site },
+        34 => Kind::CutNode { site, node: random.index(NODES_MAX) },
+        35 => Kind::Freeze { site },
+        36 => Kind::FreezeClock { site },
+        37 => Kind::Force { site },
+        38 => Kind::Lie { arbiter },
+        39 => Kind::RestoreImage { site },
+        40 => Kind::KillGuard { site },
         _ => Kind::PeerIsOff { site },
     }
 }

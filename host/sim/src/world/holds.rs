@@ -108,6 +108,9 @@ impl World {
                 Happening::Answers { site: index, generation, arbiters: answered, newest, sent_us },
             );
         }
+        if self.sites[index].nodes.len() > 1 {
+            self.renew_nodes(index);
+        }
         let k_us = Self::us(self.options.timers().keep_alive);
         self.after(k_us, Happening::KeepAlive { site: index, generation });
     }

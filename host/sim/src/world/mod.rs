@@ -7,6 +7,7 @@ mod faults;
 mod happen;
 mod holds;
 mod network;
+mod nodes;
 mod operator;
 mod queue;
 mod site;
@@ -92,8 +93,11 @@ impl World {
             durable.exclusion = Some(Box::new(memory));
             durable
         };
-        let sites = [0, 1]
-            .map(|i| Site::new(drawn.rate_ppm[i], options.arbiters, disk(["192.0.2.20", "192.0.2.10"][i])));
+        // Without guards nobody would end serving at a node that is out of reach.
+        let nodes = |site: usize| if options.exclusion.is_lease() { drawn.nodes[site].max(1) } else { 1 };
+        let sites = [0, 1].map(|i| {
+            Site::new(drawn.rate_ppm[i], options.arbiters, nodes(i), disk(["192.0.2.20", "192.0.2.10"][i]))
+        });
         let mut queue = Queue::default();
         let begin = [random.between(1, 30 * SECOND_US), random.between(1, 30 * SECOND_US)];
         for (site, at_us) in begin.into_iter().enumerate() {
@@ -218,6 +222,7 @@ impl World {
         }
         let settings = self.settings(index);
         let run = self.random.next();
+        self.doubt_nodes(index);
         let site = &mut self.sites[index];
         site.run += 1;
         let now = site.clock.now(self.now_us);
@@ -242,6 +247,7 @@ impl World {
         self.watch.track(self.now_us, index, Change::Gone);
         let site = &mut self.sites[index];
         site.core = None;
+        site.lease = None;
         site.run += 1;
         site.timer_generation += 1;
         site.timer_due = None;

@@ -106,7 +106,7 @@ impl World {
                 let has_promised = disk.is_some_and(|durable| {
                     durable.exclusion.as_ref().is_none_or(|memory| memory.promise.is_some())
                 });
-                has_promised && site.guard.fenced_at_us.is_none()
+                has_promised && !site.is_fencing()
             }
             Phase::Active => {
                 core.why_not_stopped().is_none() && disk.is_some_and(|durable| durable.standing.is_stopped)
@@ -120,7 +120,7 @@ impl World {
             self.sites[index].stopped += 1;
             self.kill_daemon(index, true);
             if is_agreed {
-                self.sites[index].guard = Guard::idle(self.sites[index].guard.generation + 1);
+                self.release_guards(index);
             }
         } else if tries < STOP_TRIES_MAX {
             self.command(index, Event::Exclusion(Fact::Operator(command)));
@@ -128,6 +128,16 @@ impl World {
         } else {
             // Refused: the site goes on with its duty.
             self.command(index, Event::Exclusion(Fact::Operator(Command::Resume)));
+        }
+    }
+
+    /// The guards of the nodes that can be told let go: services go on without them.
+    fn release_guards(&mut self, index: usize) {
+        let site = &mut self.sites[index];
+        for node in 0..site.nodes.len() {
+            if site.reaches(node) {
+                site.nodes[node].guard = Guard::idle(site.nodes[node].guard.generation + 1);
+            }
         }
     }
 

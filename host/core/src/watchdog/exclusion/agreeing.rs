@@ -149,8 +149,7 @@ impl Watchdog {
     /// until further notice.
     pub fn why_not_stopped(&self) -> Option<String> {
         let state = self.lease().filter(|_| self.phase == Phase::Active)?;
-        let is_agreed =
-            state.release.is_some_and(|release| release.is_in_force && release.span.is_none());
+        let is_agreed = state.release.is_some_and(|release| release.is_in_force && release.span.is_none());
         (!is_agreed).then(|| {
             "the other site has not promised to stay standby, and without the watchdog nobody ends serving here when the lease ends; repeat the command when the other site is heard, or use stop --services, or stop --force".to_owned()
         })
