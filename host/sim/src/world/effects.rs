@@ -261,6 +261,7 @@ impl World {
             }
         } else {
             us += self.sites[index].slow_stop_s * SECOND_US;
+            self.watch.stop_due_us = self.watch.stop_due_us.max(self.now_us + us);
         }
         self.after(
             us,

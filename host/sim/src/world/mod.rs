@@ -150,9 +150,10 @@ impl World {
         self.now_us
     }
 
-    /// When the last fault healed, counting an orderly stop that a fault made slow.
+    /// When the last fault healed, counting an orderly stop that a fault made slow, even one that still runs.
     pub fn healed_us(&self, at_most_us: u64) -> u64 {
-        self.watch.healed_us.max(self.watch.stopped_us).min(at_most_us)
+        let healed_us = self.watch.healed_us.max(self.watch.stopped_us).min(at_most_us);
+        if self.watch.stop_due_us > at_most_us { self.watch.stop_due_us } else { healed_us }
     }
 
     /// Which sites serve.

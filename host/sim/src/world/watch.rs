@@ -64,6 +64,8 @@ pub struct Watch {
     pub healed_us: u64,
     /// When the services of a site were last stopped in order.
     pub stopped_us: u64,
+    /// When the orderly stop that takes longest ends, if nothing interrupts it.
+    pub stop_due_us: u64,
     /// Highest epoch written by each site.
     pub epochs: [u64; 2],
     /// Sites whose epoch fell.
