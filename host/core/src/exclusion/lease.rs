@@ -83,6 +83,11 @@ impl Evidence {
         self.granted = self.granted.max(Some(until));
     }
 
+    /// How much of such a grant is left.
+    pub fn grant_left(&self, now: Moment) -> std::time::Duration {
+        self.granted.map_or_else(Default::default, |until| until.since(now))
+    }
+
     /// Takes such a grant back.
     pub const fn revoke_grant(&mut self) {
         self.granted = None;

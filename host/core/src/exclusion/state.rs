@@ -97,6 +97,8 @@ pub enum Joining {
 pub struct Release {
     /// Which.
     pub id: u64,
+    /// When it was asked for: the other site may have promised as early as that.
+    pub asked: Moment,
     /// For how long.
     pub span: Option<Duration>,
     /// Whether the other site has promised.

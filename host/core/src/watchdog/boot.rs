@@ -133,7 +133,8 @@ impl Watchdog {
             }
             None if self.durable.role == Role::Active => {
                 self.phase = Phase::Active;
-                self.durable.standing.is_stopped = false;
+                // Under `lease` the record ends with the fence: until then some node may serve without its guard.
+                self.durable.standing.is_stopped &= self.lease.is_some();
                 self.change(Cause::FoundActive);
                 self.doubt_data(now);
                 self.begin_plan(PlanKind::BeStandby, Purpose::Failover);

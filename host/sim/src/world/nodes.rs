@@ -198,11 +198,14 @@ impl World {
         self.give(index, Event::Exclusion(Fact::Fenced));
     }
 
-    /// A node that its site's watchdog cannot ask when it starts may serve for a lease, as far as that one knows.
+    /// A node that its site's watchdog cannot ask when it starts may serve for a lease, as far as that one knows; after a
+    /// stop, which leaves services running without guards, for ever.
     pub(super) fn doubt_nodes(&mut self, index: usize) {
         let lease = self.options.timers().lease;
         let site = &mut self.sites[index];
+        let was_stopped = site.disk.as_ref().is_none_or(|durable| durable.standing.is_stopped);
         let until = site.clock.now(self.now_us).mono.plus(lease);
+        let until = if was_stopped { Moment::from_us(u64::MAX / 2) } else { until };
         for node in 0..site.nodes.len() {
             if !site.reaches(node) {
                 site.nodes[node].known_until = Some(until);

@@ -15,14 +15,21 @@ use crate::transitions::Phase;
 
 /// A release "until further notice", as a moment.
 const FOR_EVER: Moment = Moment::from_us(u64::MAX / 2);
+/// A span that only what is left of such a release has.
+const FOR_EVER_SPAN: Duration = Duration::from_micros(u64::MAX / 4);
 
 impl Watchdog {
     /// An operator at the active wants it to serve whatever happens.
     pub(in super::super) fn ask_release(&mut self, now: Now, span: Option<Duration>) {
         let is_active = self.phase.claims_active();
         let Some(state) = self.lease.as_mut().filter(|_| is_active) else { return };
+        // The promise to this request takes the place of the one before it, and must not end before what that one
+        // allows this site. Only `Resume` shortens a release.
+        let left = if state.is_forced { Duration::ZERO } else { state.evidence.grant_left(now.mono) };
+        let span = span.map(|span| span.max(left)).filter(|span| *span < FOR_EVER_SPAN);
         // The moment of asking makes the number unique at this site.
-        state.release = Some(Release { id: now.mono.us() ^ state.run, span, is_in_force: false });
+        let id = now.mono.us() ^ state.run;
+        state.release = Some(Release { id, asked: now.mono, span, is_in_force: false });
         self.announce();
     }
 
@@ -35,7 +42,7 @@ impl Watchdog {
         }
         let Some(state) = self.lease.as_mut() else { return };
         let id = now.mono.us() ^ state.run;
-        state.release = Some(Release { id, span: None, is_in_force: true });
+        state.release = Some(Release { id, asked: now.mono, span: None, is_in_force: true });
         state.is_forced = true;
         state.evidence.grant(FOR_EVER);
         state.reckon();
@@ -104,7 +111,8 @@ impl Watchdog {
             && signed.promised == Some(release.id)
         {
             release.is_in_force = true;
-            let end = release.span.map_or(FOR_EVER, |span| now.mono.plus(timers.shortest(span)));
+            // Counted from the asking: its answer may have been on its way for as long as a cut lasted.
+            let end = release.span.map_or(FOR_EVER, |span| release.asked.plus(timers.shortest(span)));
             state.evidence.grant(end);
             state.reckon();
         }

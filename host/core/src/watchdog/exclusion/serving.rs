@@ -95,6 +95,9 @@ impl Watchdog {
             if !state.claim.has_holds() {
                 self.effects.push_back(Effect::ReleaseArbiters);
             }
+            if self.durable.standing.is_stopped {
+                self.remember(|standing| standing.is_stopped = false);
+            }
             self.announce();
         }
     }
