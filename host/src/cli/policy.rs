@@ -107,6 +107,36 @@ pub fn spec(policy: &Path, run_dir: &Path) -> Result<PolicySpec, Failure> {
     })
 }
 
+/// Loads a policy for the demo, which would find out only after its lab is laid that the file is none.
+///
+/// # Errors
+/// The exit status, after the reason was printed.
+pub(super) fn is_usable(policy: &Path) -> Result<(), ExitCode> {
+    let checked = with_runtime("demo", async || {
+        let folder = match tempfile::tempdir() {
+            Ok(folder) => folder,
+            Err(error) => {
+                output::failed(&format!("demo: no temporary folder could be made: {error}"));
+                return exit::USAGE;
+            }
+        };
+        let loaded = match spec(policy, folder.path()) {
+            Ok(spec) => Runner::load(spec).await,
+            Err(failure) => Err(failure),
+        };
+        let Err(failure) = loaded else { return exit::OK };
+        let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        output::failed(&format!(
+            "demo: the policy {} cannot be used ({}): {}{hint}",
+            policy.display(),
+            failure.kind.word(),
+            failure.message
+        ));
+        exit::USAGE
+    });
+    if checked == exit::code(exit::OK) { Ok(()) } else { Err(checked) }
+}
+
 async fn check(args: &CheckArgs) -> u8 {
     let folder = match tempfile::tempdir() {
         Ok(folder) => folder,
