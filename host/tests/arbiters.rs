@@ -15,7 +15,7 @@ use dr_watchdog::probe::ping::{PingOutcome, Pinger};
 use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use regex::Regex;
+use regex_lite::Regex;
 use russh::MethodKind;
 use secrecy::SecretString;
 use support::SOON;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dr_watchdog_sdk::sections;
 use dr_watchdog_sdk::sections::Role;
-use regex::Regex;
+use regex_lite::Regex;
 use secrecy::SecretString;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use dr_watchdog_sdk::evidence::Session;
-use regex::Captures;
+use regex_lite::Captures;
 
 use super::{At, ParseError, Row, address, port, push};
 use crate::config::model::Custom;
@@ -67,7 +67,7 @@ fn row(at: &At<'_>, captures: &Captures<'_>, ssh_port: u16) -> Result<Option<Row
 
 #[cfg(test)]
 mod tests {
-    use regex::Regex;
+    use regex_lite::Regex;
 
     use super::*;
 

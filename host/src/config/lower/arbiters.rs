@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::sections;
 use dr_watchdog_sdk::threshold::{SCALE, Threshold};
-use regex::{Regex, RegexBuilder};
+use regex_lite::{Regex, RegexBuilder};
 
 use super::site::{check_host_key, word};
 use crate::config::defaults;
