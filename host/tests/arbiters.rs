@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_watchdog::arbiters::{Arbiters, Look, Report, Settings, Target};
+use dr_watchdog::arbiters::{Arbiters, Look, Report, Settings};
 use dr_watchdog::config::model::{Custom, Kind};
 use dr_watchdog::probe::ping::{PingOutcome, Pinger};
 use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
@@ -43,8 +43,8 @@ fn fast() -> Settings {
     }
 }
 
-fn real(sshd: &Sshd, address: SocketAddr, kind: Kind) -> Target {
-    Target {
+fn real(sshd: &Sshd, address: SocketAddr, kind: Kind) -> Arbiter {
+    Arbiter {
         name: address.to_string(),
         host: address.ip().to_string(),
         port: address.port(),
@@ -54,11 +54,12 @@ fn real(sshd: &Sshd, address: SocketAddr, kind: Kind) -> Target {
         kind,
         host_key: vec![sshd.fingerprint.clone()],
         custom: None,
+        freshness: Freshness::Auto,
     }
 }
 
-fn fake(server: &Server, kind: Kind) -> Target {
-    Target {
+fn fake(server: &Server, kind: Kind) -> Arbiter {
+    Arbiter {
         name: server.address.to_string(),
         host: server.address.ip().to_string(),
         port: server.address.port(),
@@ -68,10 +69,11 @@ fn fake(server: &Server, kind: Kind) -> Target {
         kind,
         host_key: vec![server.fingerprint.clone()],
         custom: None,
+        freshness: Freshness::Auto,
     }
 }
 
-async fn arbiters(targets: Vec<Target>, settings: Settings) -> (Arbiters, mpsc::Receiver<Report>) {
+async fn arbiters(targets: Vec<Arbiter>, settings: Settings) -> (Arbiters, mpsc::Receiver<Report>) {
     let pinger = Arc::new(Pinger::open(settings.source).await.expect("an ICMP socket"));
     let (reports, waiting) = mpsc::channel(REPORTS_MAX);
     (Arbiters::new(targets, settings, pinger, reports), waiting)

@@ -11,10 +11,11 @@ mod hold;
 mod linger;
 mod look;
 pub mod parse;
+mod movement;
 mod reach;
 pub mod round;
+mod settings;
 mod survey;
-mod target;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -26,13 +27,13 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::config::model::LOOKS_AT_ONCE;
+use crate::config::model::{Arbiter, LOOKS_AT_ONCE};
 use crate::probe::ping::{PingOutcome, Pinger};
 use crate::probe::ssh::{Adapter, Connection, Destination, SshError, Transport};
 use device::Device;
 pub use linger::{LINGER_LIMIT, Linger};
+pub use settings::Settings;
 pub use survey::Surveyed;
-pub use target::{Settings, Target};
 
 /// Most connections that are opened at once, for looks and holds together: log-ins cost this machine, and the network,
 /// more than anything else here.
@@ -155,7 +156,7 @@ impl Running {
 impl Arbiters {
     /// Arbiters that are reached by the usual adapter, and trusted by their pins alone.
     pub fn new(
-        targets: Vec<Target>,
+        targets: Vec<Arbiter>,
         settings: Settings,
         pinger: Arc<Pinger>,
         reports: mpsc::Sender<Report>,
@@ -165,7 +166,7 @@ impl Arbiters {
 
     /// Arbiters that are reached by this transport.
     pub fn with_transport(
-        targets: Vec<Target>,
+        targets: Vec<Arbiter>,
         settings: Settings,
         pinger: Arc<Pinger>,
         reports: mpsc::Sender<Report>,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::effects::World;
-use crate::arbiters::{self, Arbiters, Report, Target};
+use crate::arbiters::{self, Arbiters, Report};
 use crate::config::{self, Config, model};
 use crate::paths::Paths;
 use crate::peer::PeerError;
@@ -40,22 +40,7 @@ pub fn arbiters(
         }
     });
     let transport = config.ssh.adapter.transport(config.ssh.known_hosts.clone());
-    Rc::new(Arbiters::with_transport(targets(config), timers(config), Arc::clone(pinger), reports, transport))
-}
-
-fn targets(config: &Config) -> Vec<Target> {
-    let target = |arbiter: &model::Arbiter| Target {
-        name: arbiter.name.clone(),
-        host: arbiter.host.clone(),
-        port: arbiter.port,
-        username: arbiter.username.clone(),
-        password: arbiter.password.clone(),
-        private_key: arbiter.private_key.clone(),
-        kind: arbiter.kind,
-        host_key: arbiter.host_key.clone(),
-        custom: arbiter.custom.clone(),
-    };
-    config.arbiters.iter().map(target).collect()
+    Rc::new(Arbiters::with_transport(config.arbiters.clone(), timers(config), Arc::clone(pinger), reports, transport))
 }
 
 /// Times and addresses that all arbiters share.
@@ -253,7 +238,7 @@ fn same_arbiters(old: &Config, new: &Config) -> bool {
     let same = |a: &model::Arbiter, b: &model::Arbiter| {
         (&a.name, &a.host, a.port, &a.username, a.kind, &a.host_key)
             == (&b.name, &b.host, b.port, &b.username, b.kind, &b.host_key)
-            && a.custom == b.custom
+            && (&a.custom, a.freshness) == (&b.custom, b.freshness)
             && secret(&a.password) == secret(&b.password)
             && secret(&a.private_key) == secret(&b.private_key)
     };
