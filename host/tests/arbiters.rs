@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dr_watchdog::arbiters::{Arbiters, Look, Report, Settings};
-use dr_watchdog::config::model::{Custom, Kind};
+use dr_watchdog::config::model::{Arbiter, Custom, Freshness, Kind};
 use dr_watchdog::probe::ping::{PingOutcome, Pinger};
 use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
 use nix::mount::{MsFlags, mount};
@@ -325,7 +325,7 @@ fn a_name_server_that_never_answers_costs_its_own_arbiter_only() {
         assert!(begun.elapsed() < SOON / 2, "{:?}", begun.elapsed());
         let word =
             |look: &Look| look.sessions.as_ref().unwrap().as_ref().map_err(|(outcome, _)| *outcome).cloned();
-        assert_eq!(word(&looks[0]), Err(SshOutcome::Timeout));
+        assert_eq!(word(&looks[0]), Err(SshOutcome::Dns));
         assert_eq!(word(&looks[1]), Ok(Vec::new()));
         assert!(
             matches!(&looks[0].ping, PingOutcome::Failed(why) if why.contains("no name server")),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use dr_watchdog_sdk::evidence::{SshAnswer, SshOutcome};
 use tokio::time::Instant;
 
-use super::parse::{Dialect, Families, ParseError, Row, custom_rows, dialects};
 use super::movement::Movement;
+use super::parse::{Dialect, Families, ParseError, Row, custom_rows, dialects};
 use super::{Shared, lock};
 use crate::config::model::Arbiter;
 use crate::probe::ssh::host_key::HostKeyError;
@@ -27,6 +27,8 @@ pub(super) struct Device {
     dialect: Mutex<Option<Dialect>>,
     /// The last wrong host key that was shown, with when.
     alarm: Mutex<Option<(Instant, HostKeyError)>>,
+    /// Its last known address, while no name server tells the present one.
+    pub(super) old_address: Mutex<Option<IpAddr>>,
     /// What the running series of looks knows of counts.
     pub(super) movement: Mutex<Movement>,
 }
@@ -62,7 +64,13 @@ impl AskError {
 
 impl Device {
     pub(super) fn new(target: Arbiter) -> Self {
-        Self { target, dialect: Mutex::default(), alarm: Mutex::default(), movement: Mutex::default() }
+        Self {
+            target,
+            dialect: Mutex::default(),
+            alarm: Mutex::default(),
+            old_address: Mutex::default(),
+            movement: Mutex::default(),
+        }
     }
 
     /// The wrong host key that was shown so shortly ago that the device is left alone.

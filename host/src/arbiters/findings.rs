@@ -167,7 +167,8 @@ fn age(seen: &Surveyed, linger: Option<&Result<Linger, String>>, known: &Known<'
     if seen.freshness == Some(Freshness::Counter) && seen.counter_moves == Some(false) {
         let message = "the count of our own session never moved, although each look sends the device something: the \
                        other site's would seem dead while it lives";
-        let remedy = "freshness = \"presence\", or a pattern whose group \"counter\" is what the device received";
+        let remedy =
+            "freshness = \"presence\", or a pattern whose group \"counter\" is what the device received";
         add(Level::Problem, message.to_owned(), remedy);
     }
     // Where age or count are shown, a dead row is known for one, however long it stays.

@@ -58,12 +58,7 @@ async fn look(shared: &Shared, arbiter: usize, looker: &mut Looker) -> bool {
         let seen = looker.look(shared, arbiter).await;
         let (begun, is_unbroken) = (seen.begun, seen.is_unbroken);
         seen.note(shared, arbiter);
-        let report = Report::Looked {
-            arbiter,
-            result: seen.sessions(shared, arbiter),
-            begun,
-            is_unbroken,
-        };
+        let report = Report::Looked { arbiter, result: seen.sessions(shared, arbiter), begun, is_unbroken };
         shared.reports.send(report).await.is_ok()
     };
     let (is_heard, is_heard_too) = tokio::join!(pinging, asking);
@@ -71,20 +66,18 @@ async fn look(shared: &Shared, arbiter: usize, looker: &mut Looker) -> bool {
 }
 
 /// One look for an operator, on a connection of its own.
-pub(super) async fn look_once(shared: &Shared, arbiter: usize, wants_sessions: bool) -> Look {
+pub(super) async fn look_once(shared: &Shared, arbiter: usize) -> Look {
     let asking = async {
-        if !wants_sessions {
-            return None;
-        }
         let mut looker = Looker::default();
         let seen = looker.look(shared, arbiter).await;
         if let Some(connection) = looker.connection {
             connection.close().await;
         }
-        Some(seen.sessions(shared, arbiter))
+        seen.sessions(shared, arbiter)
     };
     let (ping, sessions) = tokio::join!(ping(shared, arbiter), asking);
-    Look { ping, sessions }
+    let old_address = *lock(&shared.devices[arbiter].old_address);
+    Look { ping, sessions: Some(sessions), old_address }
 }
 
 /// As many tries as fit into the deadline of a look.

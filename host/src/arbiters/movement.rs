@@ -76,7 +76,8 @@ impl Movement {
     /// The sessions as policies see them. What is not known to be old counts as fresh, so an age is left out wherever
     /// there is none to be believed.
     pub(super) fn sessions(&self, rows: Vec<Row>, freshness: Freshness, now: Instant) -> Vec<Session> {
-        let counted = |row: &Row| self.age(row, now).map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let counted =
+            |row: &Row| self.age(row, now).map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         rows.into_iter()
             .map(|row| {
                 let age_ms = match freshness {
@@ -116,7 +117,13 @@ mod tests {
             Self { begin: Instant::now(), movement: Movement::default() }
         }
 
-        fn look(&mut self, at_s: u64, is_unbroken: bool, rows: &[Row], freshness: Freshness) -> Vec<Option<u64>> {
+        fn look(
+            &mut self,
+            at_s: u64,
+            is_unbroken: bool,
+            rows: &[Row],
+            freshness: Freshness,
+        ) -> Vec<Option<u64>> {
             let at = self.begin + Duration::from_secs(at_s);
             let shown = Shown { begun: at, answered: at, is_unbroken };
             self.movement.looked(rows, shown, GAP);
@@ -140,7 +147,8 @@ mod tests {
     #[test]
     fn a_series_that_broke_says_nothing_of_what_it_saw_before() {
         let rows = [row(1, None, Some(7))];
-        for (at_s, is_unbroken, why) in [(10, false, "another connection"), (16, true, "a gap longer than G")] {
+        for (at_s, is_unbroken, why) in [(10, false, "another connection"), (16, true, "a gap longer than G")]
+        {
             let mut series = Series::new();
             series.look(0, false, &rows, Freshness::Counter);
             assert_eq!(series.look(at_s, is_unbroken, &rows, Freshness::Counter), [Some(0)], "{why}");
@@ -184,6 +192,9 @@ mod tests {
             let sessions = series.movement.sessions(rows.to_vec(), Freshness::Counter, later);
             sessions.into_iter().map(|session| session.age_ms).collect()
         };
-        assert_eq!(ages(&[row(1, None, Some(7)), row(1, None, Some(8)), row(2, None, Some(7))]), [Some(4_000), None, None]);
+        assert_eq!(
+            ages(&[row(1, None, Some(7)), row(1, None, Some(8)), row(2, None, Some(7))]),
+            [Some(4_000), None, None]
+        );
     }
 }

@@ -12,7 +12,7 @@ use super::look::Looker;
 use super::parse::Row;
 use super::reach;
 use crate::config::model::Freshness;
-use crate::probe::ping::PingOutcome;
+use crate::probe::ping::{PingOutcome, milliseconds};
 use crate::probe::ssh::Connection;
 use crate::probe::{gateway, resolve};
 
@@ -56,7 +56,7 @@ pub struct Surveyed {
     /// Fingerprint of its host key.
     pub host_key: Option<String>,
     /// The counts of our own session in the last look, in order.
-    counts: Vec<u64>,
+    pub(crate) counts: Vec<u64>,
 }
 
 /// Looks so many times.
@@ -67,7 +67,8 @@ pub(super) async fn survey(
     interval: Duration,
 ) -> Surveyed {
     let device = &shared.devices[arbiter];
-    let address = resolve::resolve(&device.target.host, shared.settings.look_timeout).await.ok();
+    let resolved = resolve::resolve(&device.target.host, shared.settings.look_timeout).await;
+    let address = resolved.ok().map(|resolved| resolved.address);
     let mut found = Surveyed {
         name: device.target.name.clone(),
         port: device.target.port,
@@ -105,7 +106,7 @@ impl Surveyed {
         self.pings += 1;
         match outcome {
             PingOutcome::Answered { rtt } => {
-                let rtt = rtt.as_secs_f64() * 1_000.0;
+                let rtt = milliseconds(rtt);
                 let (least, most) = self.rtt_ms.unwrap_or((rtt, rtt));
                 self.answered += 1;
                 self.rtt_ms = Some((least.min(rtt), most.max(rtt)));

@@ -68,7 +68,9 @@ fn address_trouble(address: IpAddr) -> Option<&'static str> {
         _ if address.is_multicast() => Some("a group's address"),
         IpAddr::V4(Ipv4Addr::BROADCAST) => Some("everybody's address"),
         _ if is_reserved => Some("an address that no device has"),
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => Some("an address that means something on one link only"),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            Some("an address that means something on one link only")
+        }
         _ => None,
     }
 }

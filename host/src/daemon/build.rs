@@ -18,7 +18,7 @@ use crate::paths::Paths;
 use crate::peer::PeerError;
 use crate::peer::link::Link;
 use crate::policy::{self, Permissions, PolicySpec, Terms};
-use crate::probe::ping::{PingOutcome, Pinger};
+use crate::probe::ping::{PingOutcome, Pinger, milliseconds};
 
 /// Reports of the arbiters that wait for the run loop: one sweep and one look of 1,000 arbiters, with room.
 const REPORTS_MAX: usize = 4_096;
@@ -40,7 +40,13 @@ pub fn arbiters(
         }
     });
     let transport = config.ssh.adapter.transport(config.ssh.known_hosts.clone());
-    Rc::new(Arbiters::with_transport(config.arbiters.clone(), timers(config), Arc::clone(pinger), reports, transport))
+    Rc::new(Arbiters::with_transport(
+        config.arbiters.clone(),
+        timers(config),
+        Arc::clone(pinger),
+        reports,
+        transport,
+    ))
 }
 
 /// Times and addresses that all arbiters share.
@@ -65,6 +71,17 @@ fn event(report: Report, names: &[String]) -> Event {
         Report::Pinged { arbiter, outcome, .. } => Event::ArbiterPinged { arbiter, answer: answer(outcome) },
         Report::SweepFinished { round } => Event::SweepEnded { sweep: round },
         Report::Looked { arbiter, result, .. } => Event::ArbiterLooked { arbiter, result },
+        Report::AddressAged { arbiter, old } => {
+            match old {
+                Some(old) => tracing::warn!(
+                    arbiter = name(arbiter),
+                    %old,
+                    "no name server tells the address of this arbiter; it is asked at its last known one"
+                ),
+                None => tracing::info!(arbiter = name(arbiter), "a name server tells its address again"),
+            }
+            Event::AddressAged { arbiter, old: old.map(|old| old.to_string()) }
+        }
         Report::HoldOpened { arbiter } => {
             tracing::debug!(arbiter = name(arbiter), "a held session is open");
             Event::HoldChanged { arbiter, is_open: true }
@@ -81,7 +98,7 @@ fn event(report: Report, names: &[String]) -> Event {
 
 fn answer(outcome: PingOutcome) -> Result<f64, String> {
     match outcome {
-        PingOutcome::Answered { rtt } => Ok(rtt.as_secs_f64() * 1_000.0),
+        PingOutcome::Answered { rtt } => Ok(milliseconds(rtt)),
         PingOutcome::TimedOut => Err("timeout".to_owned()),
         PingOutcome::Failed(why) => Err(why),
     }
@@ -101,6 +118,7 @@ pub async fn evidence(
         let mut evidence = ArbiterEvidence {
             last_good: remembered.and_then(|last| last.last_good),
             absent_since: remembered.and_then(|last| last.absent_since),
+            old_address: look.old_address.map(|old| old.to_string()),
             ..ArbiterEvidence::default()
         };
         match answer(look.ping) {

@@ -7,6 +7,7 @@ use comfy_table::{Table, presets};
 use dr_watchdog_sdk::Utc;
 use serde_json::{Map, Value, json};
 
+use super::table::fitted;
 use crate::arbiters::findings::{Finding, Level, PeerSight};
 use crate::arbiters::round::Round;
 use crate::arbiters::{Linger, Surveyed};
@@ -72,7 +73,7 @@ fn ms(span: Duration) -> u64 {
 }
 
 /// The lines for people.
-pub(super) fn lines(checked: &Checked) -> Vec<String> {
+pub(super) fn lines(checked: &Checked, width: Option<usize>) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
@@ -88,6 +89,7 @@ pub(super) fn lines(checked: &Checked) -> Vec<String> {
     for (position, seen) in checked.surveyed.iter().enumerate() {
         table.add_row(row(checked, position, seen));
     }
+    fitted(&mut table, width);
     let mut lines = vec![table.to_string()];
     for finding in &checked.findings {
         let level = match finding.level {
@@ -181,7 +183,7 @@ mod tests {
             window: Duration::from_secs(15),
             findings: vec![finding],
         };
-        let text = lines(&checked).join("\n");
+        let text = lines(&checked, None).join("\n");
         for piece in [
             "9/10",
             "0.5 to 2.2 ms",

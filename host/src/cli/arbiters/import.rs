@@ -66,7 +66,11 @@ fn refusal(config_file: &Path, list: &Path, records: &[Record], refused: &AddErr
         }
     });
     let lines: Vec<String> = told.map(|error| error.to_string()).collect();
-    format!("{} would not load with it, so nothing was imported:\n{}", config_file.display(), lines.join("\n"))
+    format!(
+        "{} would not load with it, so nothing was imported:\n{}",
+        config_file.display(),
+        lines.join("\n")
+    )
 }
 
 fn failed(message: &str, status: u8) -> ExitCode {

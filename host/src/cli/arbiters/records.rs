@@ -171,7 +171,9 @@ fn from_json(text: &str, wrongs: &mut Vec<Wrong>) -> Vec<Fields> {
         let object = match strict::parse(raw.get().as_bytes()) {
             Ok(Value::Object(object)) => object,
             Ok(_) => {
-                wrongs.push(Wrong { line, what: "no object; each arbiter is { \"host\": …, … }".to_owned() });
+                wrongs.push(Wrong {
+                    line, what: "no object; each arbiter is { \"host\": …, … }".to_owned()
+                });
                 continue;
             }
             Err(error) => {
@@ -214,7 +216,10 @@ fn from_csv(text: &str, wrongs: &mut Vec<Wrong>) -> Vec<Fields> {
         unknown(line, name, wrongs);
     }
     for (at, name) in header.iter().enumerate().filter(|(at, name)| header[..*at].contains(name)) {
-        wrongs.push(Wrong { line, what: format!("the column \"{name}\" stands twice, again as column {}", at + 1) });
+        wrongs.push(Wrong {
+            line,
+            what: format!("the column \"{name}\" stands twice, again as column {}", at + 1),
+        });
     }
     let mut all = Vec::new();
     for (line, row) in rows {

@@ -8,9 +8,9 @@ use dr_watchdog_sdk::threshold::{SCALE, Threshold};
 use regex::{Regex, RegexBuilder};
 
 use super::site::{check_host_key, word};
-use crate::config::host::{Spelled, host_trouble};
 use crate::config::defaults;
 use crate::config::error::quoted;
+use crate::config::host::{Spelled, host_trouble};
 use crate::config::model::{Arbiter, Custom, Freshness, Kind, MASK};
 use crate::config::reader::{Keys, Reader};
 use crate::config::secret::{private_key, secret};
@@ -124,7 +124,8 @@ fn arbiter(table: &Reader<'_>, fallback: Freshness) -> Arbiter {
 /// `freshness`, if it is written and can be used.
 pub(super) fn freshness(table: &Reader<'_>) -> Option<Freshness> {
     if table.text("freshness") == Some("mark") {
-        let found = "\"mark\", which comes with the guard: the session that writes the mark is the lease's own";
+        let found =
+            "\"mark\", which comes with the guard: the session that writes the mark is the lease's own";
         table.wrong("freshness", found, "\"auto\", \"age\", \"counter\" or \"presence\"");
         return None;
     }

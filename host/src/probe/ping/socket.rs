@@ -107,7 +107,7 @@ pub(super) fn next_error(socket: &impl AsFd) -> io::Result<Reported> {
     }
 }
 
-fn address(of: &SockaddrStorage) -> Option<IpAddr> {
+pub(super) fn address(of: &SockaddrStorage) -> Option<IpAddr> {
     let v4 = of.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
     v4.or_else(|| of.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))
 }
