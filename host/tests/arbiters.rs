@@ -370,3 +370,89 @@ async fn a_device_of_kind_custom_is_asked_in_its_operators_words() {
     assert_eq!(looks[0].sessions, Some(Ok(vec![seen])));
     assert!(matches!(&looks[1].sessions, Some(Err((SshOutcome::Parse, why))) if why.contains("line 2")));
 }
+
+/// The age of the held session that a look shows, where it shows one.
+fn held_age(report: Report) -> Option<Option<u64>> {
+    let Report::Looked { result: Ok(sessions), .. } = report else { return None };
+    sessions.into_iter().find(|session| session.from == "127.0.0.3").map(|session| session.age_ms)
+}
+
+/// Goal: where only the count of what was received is taken, a held session stays young while its keepalives move the
+/// count, and a session that nobody uses grows old. Wrong would be: a dead session that counts for ever, or a living
+/// one that seems dead. The table is that of this machine's own `ss`.
+#[tokio::test]
+async fn a_session_is_as_old_as_the_look_that_last_saw_its_count_move() {
+    let sshd = Sshd::start();
+    let counted = Arbiter { freshness: Freshness::Counter, ..real(&sshd, sshd.address, Kind::Linux) };
+    let (looking, mut reports) = arbiters(vec![counted.clone()], fast()).await;
+    let rare = Settings { keep_alive: SOON, ..fast() };
+    let (holding, _held) = arbiters(vec![counted.clone()], rare).await;
+    holding.hold();
+    looking.start_looking();
+    let still = fast().look * 3;
+    let is_old = |age: &Option<u64>| age.is_some_and(|age_ms| u128::from(age_ms) >= still.as_millis());
+    next(&mut reports, "a session that nobody uses grows old", |report| held_age(report).filter(is_old))
+        .await;
+    holding.release();
+    holding.shutdown().await;
+
+    let (living, _held) = arbiters(vec![counted], Settings { keep_alive: fast().look / 2, ..fast() }).await;
+    living.hold();
+    let mut young = 0;
+    while young < 4 {
+        // The first one was asked before the new session stood there.
+        let age = next(&mut reports, "the held session is seen", held_age).await;
+        young = if age.is_some_and(|age_ms| u128::from(age_ms) < still.as_millis()) { young + 1 } else { 0 };
+    }
+    looking.shutdown().await;
+    living.shutdown().await;
+}
+
+#[tokio::test]
+async fn only_that_a_session_is_there_counts_where_that_is_configured() {
+    let sshd = Sshd::start();
+    let bare = Arbiter { freshness: Freshness::Presence, ..real(&sshd, sshd.address, Kind::Linux) };
+    let (arbiters, _reports) = arbiters(vec![bare], fast()).await;
+    let looks = arbiters.look_once(true).await;
+    let sessions = looks[0].sessions.as_ref().unwrap().as_ref().unwrap();
+    assert!(!sessions.is_empty() && sessions.iter().all(|session| session.age_ms.is_none()), "{sessions:?}");
+    arbiters.shutdown().await;
+}
+
+/// Goal: a name server that dies makes no arbiter a loss; its last known address is asked, and the evidence says so.
+/// Wrong would be: the dead name server counts as a dead arbiter.
+#[test]
+fn an_arbiter_whose_name_server_died_is_asked_at_its_last_known_address() {
+    with_a_mute_name_server(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let hosts = folder.path().join("hosts");
+        std::fs::write(&hosts, "127.0.0.1 router-2.example.com\n").unwrap();
+        mount(Some(&hosts), "/etc/hosts", None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+        let server = Server::start(Manners {
+            methods: vec![MethodKind::Password],
+            answers: vec![("ss -Htnoi", String::new())],
+            ..Manners::default()
+        })
+        .await;
+        let named = Arbiter { host: "router-2.example.com".to_owned(), ..fake(&server, Kind::Linux) };
+        let settings = Settings { look_timeout: SOON / 4, source: None, ..fast() };
+        let (arbiters, mut reports) = arbiters(vec![named], settings).await;
+        let is_well = |look: &Look| {
+            matches!(look.ping, PingOutcome::Answered { .. })
+                && look.sessions.as_ref().is_some_and(Result::is_ok)
+        };
+        let before = arbiters.look_once(true).await;
+        assert!(is_well(&before[0]) && before[0].old_address.is_none(), "{before:?}");
+
+        std::fs::write(&hosts, "").unwrap();
+        let after = arbiters.look_once(true).await;
+        assert!(is_well(&after[0]), "{after:?}");
+        assert_eq!(after[0].old_address, Some([127, 0, 0, 1].into()));
+        let old = next(&mut reports, "the last known address is told", |report| match report {
+            Report::AddressAged { arbiter: 0, old } => Some(old),
+            _ => None,
+        });
+        assert_eq!(old.await, Some([127, 0, 0, 1].into()));
+        arbiters.shutdown().await;
+    });
+}

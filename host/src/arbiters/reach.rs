@@ -148,7 +148,8 @@ pub(super) async fn ping(shared: &Shared, arbiter: usize, timeout: Duration, tri
             tokio::time::sleep_until(begun + timeout).await;
         }
     }
-    outcome
+    // A sweep has asked the gateways too, not long ago.
+    if outcome == PingOutcome::TimedOut { shared.silence(arbiter) } else { outcome }
 }
 
 async fn ping_once(shared: &Shared, arbiter: usize, timeout: Duration) -> PingOutcome {

@@ -268,6 +268,8 @@ impl Family {
         let capacity = (granted / reply_bytes).max(1);
         tracing::debug!(is_ipv4, is_raw, granted, capacity, "the ICMP socket is open");
         socket::ask_for_errors(&ours, is_ipv4).map_err(PingError::Socket)?;
+        // For the sweeps to come: the kernel takes a moment to begin with it.
+        arrival::ask_for_stamps(&ours).map_err(PingError::Socket)?;
         let ours = UdpSocket::from_std(ours.into()).map_err(PingError::Socket)?;
         let socket = Arc::new(ours);
         let notes = Notes::default();

@@ -208,7 +208,7 @@ mod tests {
             "r2": {"ssh": "auth", "sshError": "refused", "managed": false, "sessions": []},
             "r3": {"ssh": "ok", "managed": false, "sessions": [], "absentSince": "2026-01-01T00:07:50+00:00"},
         }});
-        let lines = lines(&report, true, Some(80));
+        let lines = lines(&report, true, None);
         let at = |piece: &str| lines[0].find(piece).unwrap_or_else(|| panic!("no {piece} in {}", lines[0]));
         assert!(at("r2") < at("r1") && at("r1") < at("r3"));
         for piece in ["192.0.2.10 (4 s)", "192.0.2.11 (not shown)", "unknown", "2 min 10 s"] {
