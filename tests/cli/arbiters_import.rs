@@ -131,7 +131,7 @@ fn every_mistake_is_told_at_its_line_and_nothing_is_imported() {
         ),
         (
             "i.csv",
-            b"host,username,password\n300.1.1.1,w,x\n0.0.0.0,w,x\n224.0.0.1,w,x\n127.0.0.03,w,x\n",
+            b"host,username,password\n300.1.1.1,w,x\n0.0.0.0,w,x\n233.252.0.1,w,x\n127.0.0.03,w,x\n",
             &["i.csv:2: host \"300.1.1.1\"", "i.csv:3: host", "i.csv:4: host", "i.csv:5: host \"127.0.0.03\""],
         ),
         (

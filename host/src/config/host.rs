@@ -123,7 +123,7 @@ mod tests {
             ("::", Some("no address: it means whichever machine says it")),
             ("::ffff:0.0.0.0", Some("no address: it means whichever machine says it")),
             ("0.0.0.7", Some("an address that no device has")),
-            ("224.0.0.1", Some("a group's address")),
+            ("233.252.0.1", Some("a group's address")),
             ("ff02::1", Some("a group's address")),
             ("255.255.255.255", Some("everybody's address")),
             ("241.0.0.1", Some("an address that no device has")),

@@ -356,7 +356,7 @@ mod tests {
             ("host,host,username\n", 1, "the column \"host\" stands twice, again as column 2"),
             ("host,username,password\n300.1.1.1,w,x\n", 2, "\"300.1.1.1\" is no IPv4 address"),
             ("host,username,password\n0.0.0.0,w,x\n", 2, "means whichever machine"),
-            ("host,username,password\n224.0.0.7,w,x\n", 2, "a group's address"),
+            ("host,username,password\n233.252.0.7,w,x\n", 2, "a group's address"),
             ("host,username,password\n::1,w,x\n0:0::1,w,x\n", 3, "stands at line 2 already"),
             ("{\"arbiter\": []}", 1, "arbiters"),
         ] {

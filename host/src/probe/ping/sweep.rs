@@ -199,7 +199,7 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
             }
             match self.send_one(host) {
                 Ok(sent) => self.opened(host, sent, None),
-                Err(error) if is_full(&error) => {
+                Err(error) if socket::is_full(&error) => {
                     self.queue.push_front(host);
                     return true;
                 }
@@ -231,7 +231,7 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
             let sent = Instant::now();
             match self.sweeper.socket.send_to(&self.packet, to) {
                 Ok(_) => return Ok(sent),
-                Err(error) if is_full(&error) => return Err(error),
+                Err(error) if socket::is_full(&error) => return Err(error),
                 Err(error) => refused = Some(error),
             }
             self.read_errors();
@@ -394,9 +394,4 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
 
 const fn sequence_of(position: usize) -> u16 {
     (position % OUTSTANDING_MAX) as u16
-}
-
-/// Whether this machine has no room for a packet just now, which says nothing about anybody.
-fn is_full(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32)
 }

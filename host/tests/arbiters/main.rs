@@ -2,20 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 
+mod freshness;
+mod names;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_watchdog::arbiters::{Arbiters, Look, Report, Settings};
-use dr_watchdog::config::model::{Arbiter, Custom, Freshness, Kind};
+use dr_watchdog::arbiters::{Arbiters, Report, Settings};
+use dr_watchdog::config::model::{Arbiter, Freshness, Kind};
 use dr_watchdog::probe::ping::{PingOutcome, Pinger};
-use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-use regex::Regex;
+use dr_watchdog_sdk::evidence::{SshAnswer, SshOutcome};
 use russh::MethodKind;
 use secrecy::SecretString;
 use support::SOON;
@@ -279,180 +278,4 @@ async fn a_policy_runs_commands_by_the_name_of_an_arbiter() {
         matches!(&unknown, SshAnswer::Failed { message, .. } if message.contains("router-9")),
         "{unknown:?}"
     );
-}
-
-/// Runs a test on a thread of its own whose names nobody resolves: the only name server takes questions and is mute.
-fn with_a_mute_name_server<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
-    std::thread::scope(|scope| {
-        let running = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("root may make namespaces");
-            let done = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status();
-            assert!(done.expect("iproute2 is installed").success());
-            std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647").expect("a sysctl");
-            let _mute = std::net::UdpSocket::bind("127.0.0.1:53").expect("the port of name servers");
-            let folder = tempfile::tempdir().expect("a folder");
-            let file = folder.path().join("resolv.conf");
-            std::fs::write(&file, "nameserver 127.0.0.1\n").expect("a file");
-            let nothing = None::<&str>;
-            mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
-                .expect("a private tree");
-            mount(Some(&file), "/etc/resolv.conf", nothing, MsFlags::MS_BIND, nothing).expect("a bind mount");
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(test());
-        });
-        if let Err(panic) = running.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
-}
-
-#[test]
-fn a_name_server_that_never_answers_costs_its_own_arbiter_only() {
-    with_a_mute_name_server(|| async {
-        let server = Server::start(Manners {
-            methods: vec![MethodKind::Password],
-            answers: vec![("ss -Htnoi", String::new())],
-            ..Manners::default()
-        })
-        .await;
-        let mut named = fake(&server, Kind::Linux);
-        named.host = "router-1.example.com".to_owned();
-        let settings = Settings { look_timeout: Duration::from_secs(1), source: None, ..fast() };
-        let (arbiters, mut reports) = arbiters(vec![named, fake(&server, Kind::Linux)], settings).await;
-        let begun = Instant::now();
-        let looks = arbiters.look_once(true).await;
-        assert!(begun.elapsed() < SOON / 2, "{:?}", begun.elapsed());
-        let word =
-            |look: &Look| look.sessions.as_ref().unwrap().as_ref().map_err(|(outcome, _)| *outcome).cloned();
-        assert_eq!(word(&looks[0]), Err(SshOutcome::Dns));
-        assert_eq!(word(&looks[1]), Ok(Vec::new()));
-        assert!(
-            matches!(&looks[0].ping, PingOutcome::Failed(why) if why.contains("no name server")),
-            "{:?}",
-            looks[0].ping
-        );
-
-        let begun = Instant::now();
-        arbiters.sweep(1);
-        next(&mut reports, "the arbiter with an address answers", |report| match report {
-            Report::Pinged { arbiter: 1, outcome: PingOutcome::Answered { .. }, .. } => Some(()),
-            Report::Pinged { arbiter: 0, .. } => panic!("the mute name server was waited for"),
-            _ => None,
-        })
-        .await;
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-        arbiters.shutdown().await;
-    });
-}
-
-#[tokio::test]
-async fn a_device_of_kind_custom_is_asked_in_its_operators_words() {
-    let answer = "Sessions\nestablished 22 <- 198.51.100.7:5000 idle 4\n".to_owned();
-    let manners = Manners {
-        methods: vec![MethodKind::Password],
-        answers: vec![("show sessions", answer)],
-        ..Manners::default()
-    };
-    let server = Server::start(manners).await;
-    let custom = |pattern: &str| Custom {
-        command: "show sessions".to_owned(),
-        pattern: Regex::new(pattern).unwrap(),
-        ignore: Some(Regex::new("^Sessions$").unwrap()),
-    };
-    let mut good = fake(&server, Kind::Custom);
-    good.custom = Some(custom(r"^(?<state>\w+) \d+ <- (?<from>\S+):\d+ idle (?<ageS>\d+)$"));
-    let mut outdated = fake(&server, Kind::Custom);
-    outdated.custom = Some(custom(r"^(?<state>\w+) \d+ from (?<from>\S+):\d+$"));
-    let (arbiters, _reports) = arbiters(vec![good, outdated], fast()).await;
-    let looks = arbiters.look_once(true).await;
-    let seen = Session { from: "198.51.100.7".to_owned(), age_ms: Some(4_000) };
-    assert_eq!(looks[0].sessions, Some(Ok(vec![seen])));
-    assert!(matches!(&looks[1].sessions, Some(Err((SshOutcome::Parse, why))) if why.contains("line 2")));
-}
-
-/// The age of the held session that a look shows, where it shows one.
-fn held_age(report: Report) -> Option<Option<u64>> {
-    let Report::Looked { result: Ok(sessions), .. } = report else { return None };
-    sessions.into_iter().find(|session| session.from == "127.0.0.3").map(|session| session.age_ms)
-}
-
-/// Goal: where only the count of what was received is taken, a held session stays young while its keepalives move the
-/// count, and a session that nobody uses grows old. Wrong would be: a dead session that counts for ever, or a living
-/// one that seems dead. The table is that of this machine's own `ss`.
-#[tokio::test]
-async fn a_session_is_as_old_as_the_look_that_last_saw_its_count_move() {
-    let sshd = Sshd::start();
-    let counted = Arbiter { freshness: Freshness::Counter, ..real(&sshd, sshd.address, Kind::Linux) };
-    let (looking, mut reports) = arbiters(vec![counted.clone()], fast()).await;
-    let rare = Settings { keep_alive: SOON, ..fast() };
-    let (holding, _held) = arbiters(vec![counted.clone()], rare).await;
-    holding.hold();
-    looking.start_looking();
-    let still = fast().look * 3;
-    let is_old = |age: &Option<u64>| age.is_some_and(|age_ms| u128::from(age_ms) >= still.as_millis());
-    next(&mut reports, "a session that nobody uses grows old", |report| held_age(report).filter(is_old))
-        .await;
-    holding.release();
-    holding.shutdown().await;
-
-    let (living, _held) = arbiters(vec![counted], Settings { keep_alive: fast().look / 2, ..fast() }).await;
-    living.hold();
-    let mut young = 0;
-    while young < 4 {
-        // The first one was asked before the new session stood there.
-        let age = next(&mut reports, "the held session is seen", held_age).await;
-        young = if age.is_some_and(|age_ms| u128::from(age_ms) < still.as_millis()) { young + 1 } else { 0 };
-    }
-    looking.shutdown().await;
-    living.shutdown().await;
-}
-
-#[tokio::test]
-async fn only_that_a_session_is_there_counts_where_that_is_configured() {
-    let sshd = Sshd::start();
-    let bare = Arbiter { freshness: Freshness::Presence, ..real(&sshd, sshd.address, Kind::Linux) };
-    let (arbiters, _reports) = arbiters(vec![bare], fast()).await;
-    let looks = arbiters.look_once(true).await;
-    let sessions = looks[0].sessions.as_ref().unwrap().as_ref().unwrap();
-    assert!(!sessions.is_empty() && sessions.iter().all(|session| session.age_ms.is_none()), "{sessions:?}");
-    arbiters.shutdown().await;
-}
-
-/// Goal: a name server that dies makes no arbiter a loss; its last known address is asked, and the evidence says so.
-/// Wrong would be: the dead name server counts as a dead arbiter.
-#[test]
-fn an_arbiter_whose_name_server_died_is_asked_at_its_last_known_address() {
-    with_a_mute_name_server(|| async {
-        let folder = tempfile::tempdir().unwrap();
-        let hosts = folder.path().join("hosts");
-        std::fs::write(&hosts, "127.0.0.1 router-2.example.com\n").unwrap();
-        mount(Some(&hosts), "/etc/hosts", None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
-        let server = Server::start(Manners {
-            methods: vec![MethodKind::Password],
-            answers: vec![("ss -Htnoi", String::new())],
-            ..Manners::default()
-        })
-        .await;
-        let named = Arbiter { host: "router-2.example.com".to_owned(), ..fake(&server, Kind::Linux) };
-        let settings = Settings { look_timeout: SOON / 4, source: None, ..fast() };
-        let (arbiters, mut reports) = arbiters(vec![named], settings).await;
-        let is_well = |look: &Look| {
-            matches!(look.ping, PingOutcome::Answered { .. })
-                && look.sessions.as_ref().is_some_and(Result::is_ok)
-        };
-        let before = arbiters.look_once(true).await;
-        assert!(is_well(&before[0]) && before[0].old_address.is_none(), "{before:?}");
-
-        std::fs::write(&hosts, "").unwrap();
-        let after = arbiters.look_once(true).await;
-        assert!(is_well(&after[0]), "{after:?}");
-        assert_eq!(after[0].old_address, Some([127, 0, 0, 1].into()));
-        let old = next(&mut reports, "the last known address is told", |report| match report {
-            Report::AddressAged { arbiter: 0, old } => Some(old),
-            _ => None,
-        });
-        assert_eq!(old.await, Some([127, 0, 0, 1].into()));
-        arbiters.shutdown().await;
-    });
 }
