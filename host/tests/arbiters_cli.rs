@@ -232,3 +232,32 @@ fn a_check_finds_one_device_under_two_names_and_says_why_another_is_no_arbiter()
         assert!(said.contains(piece), "{piece}: {said}");
     }
 }
+
+/// Goal: a low limit of open files, as systems have it, blames no arbiter. Wrong would be: "Too many open files" as the
+/// reason why an arbiter seems unreachable.
+#[test]
+fn more_arbiters_than_files_that_may_be_open_are_all_asked() {
+    const ARBITERS: usize = 150;
+    // It takes connections and says nothing, so that all of them are open at once.
+    let mute = std::net::TcpListener::bind("0.0.0.0:0").expect("a free port");
+    let port = mute.local_addr().unwrap().port();
+    let one = |number: usize| {
+        format!(
+            "[[watchdog.failureDetection.arbiters]]\nhost = \"127.0.1.{number}\"\nport = {port}\nusername = \"w\"\n\
+             password = \"x\"\nhostKey = \"SHA256:exampleexampleexampleexampleexampleexampleE\"\n"
+        )
+    };
+    let all: String = (1..=ARBITERS).map(one).collect();
+    let site = Site::new(&format!("[exclusion]\nlookTimeout = 2\n{all}"));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 64 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_dr-watchdog")]);
+    command.args(["arbiters", "sessions", "--json", "--root"]).arg(site.root.path());
+    let output = command.env_remove("DR_WATCHDOG_SOCKET").stdin(Stdio::null()).output().expect("a shell");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).expect("JSON");
+    let arbiters = report["arbiters"].as_object().unwrap();
+    assert_eq!(arbiters.len(), ARBITERS);
+    for (name, seen) in arbiters {
+        assert_eq!(seen["ssh"], "timeout", "{name}: {seen}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -150,6 +150,19 @@ pub(super) async fn ping(shared: &Shared, arbiter: usize, timeout: Duration, tri
     }
     // A sweep has asked the gateways too, not long ago.
     if outcome == PingOutcome::TimedOut { shared.silence(arbiter) } else { outcome }
+}
+
+/// One echo on a socket of its own, whose round trip is that of the kernel: for those who judge by it.
+pub(super) async fn ping_alone(shared: &Shared, arbiter: usize) -> PingOutcome {
+    let timeout = shared.settings.ping_timeout;
+    let address = match shared.resolve(arbiter, timeout).await {
+        Ok(address) => address,
+        Err(why) => return PingOutcome::Failed(why.to_string()),
+    };
+    let outcome = Mutex::new(PingOutcome::TimedOut);
+    let tell = |_, ended| *lock(&outcome) = ended;
+    shared.pinger.ask_all(&[address], Manner { timeout, tries: 1 }, tell).await;
+    outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn ping_once(shared: &Shared, arbiter: usize, timeout: Duration) -> PingOutcome {

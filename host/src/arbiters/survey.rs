@@ -86,7 +86,7 @@ pub(super) async fn survey(
             matches!(found.failure, Some((SshOutcome::Auth | SshOutcome::Hostkey, _))) && found.looked == 0;
         let looking = async { if is_refused { None } else { Some(looker.look(&shared, arbiter).await) } };
         // One try each: this is about what gets lost.
-        let pinging = reach::ping(&shared, arbiter, shared.settings.ping_timeout, 1);
+        let pinging = reach::ping_alone(&shared, arbiter);
         let (ping, seen) = tokio::join!(pinging, looking);
         found.pinged(ping);
         if let Some(seen) = seen {

@@ -10,6 +10,7 @@ use tokio::task::LocalSet;
 
 use crate::config::Config;
 use crate::paths::Paths;
+use crate::probe::descriptors;
 
 pub mod api;
 pub mod arbiters;
@@ -110,6 +111,7 @@ impl Globals {
 /// # Errors
 /// When the system refuses it.
 pub fn runtime() -> std::io::Result<(Runtime, LocalSet)> {
+    descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok((runtime, LocalSet::new()))
 }

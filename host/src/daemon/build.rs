@@ -18,6 +18,7 @@ use crate::paths::Paths;
 use crate::peer::PeerError;
 use crate::peer::link::Link;
 use crate::policy::{self, Permissions, PolicySpec, Terms};
+use crate::probe::descriptors;
 use crate::probe::ping::{PingOutcome, Pinger, milliseconds};
 
 /// Reports of the arbiters that wait for the run loop: one sweep and one look of 1,000 arbiters, with room.
@@ -31,6 +32,7 @@ pub fn arbiters(
 ) -> Rc<Arbiters> {
     let (reports, mut waiting) = mpsc::channel(REPORTS_MAX);
     let events = events.clone();
+    descriptors::warn_if_short(config.arbiters.len());
     let names: Vec<String> = config.arbiters.iter().map(|arbiter| arbiter.name.clone()).collect();
     tokio::task::spawn_local(async move {
         while let Some(report) = waiting.recv().await {

@@ -1,5 +1,6 @@
 //! Ping, names, TCP, SSH: how this program touches the network.
 
+pub mod descriptors;
 pub mod gateway;
 mod last_known;
 pub mod ping;
