@@ -16,6 +16,8 @@ pub mod answers;
 pub mod backoff;
 mod check;
 mod child;
+mod guest_text;
+mod kin;
 mod locate;
 pub mod pin;
 pub mod protocol;

@@ -97,6 +97,10 @@ pub struct Terms {
     pub without: BTreeSet<Layer>,
     /// What `plugin check` tries on it before it is loaded.
     pub trial: Option<Trial>,
+    /// `policy.script.memory`; None is the default.
+    pub script_memory_bytes: Option<u64>,
+    /// `policy.script.processes = "machine"`.
+    pub is_script_among_others: bool,
 }
 
 impl Terms {

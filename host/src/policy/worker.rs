@@ -34,6 +34,8 @@ pub(super) struct Worker {
     spec: PolicySpec,
     load: Load,
     describe: Value,
+    /// Parts of the wall that the system refuses.
+    missing: Vec<String>,
     running: Option<Process>,
     backoff: Backoff,
     /// Since the policy was loaded; the back-off counts from here.
@@ -79,6 +81,7 @@ impl Worker {
         let mut worker = Self {
             load,
             describe: Value::Null,
+            missing: Vec::new(),
             running: None,
             backoff: Backoff::default(),
             begun: Instant::now(),
@@ -94,6 +97,11 @@ impl Worker {
     /// What the policy says of itself.
     pub(super) const fn describe(&self) -> &Value {
         &self.describe
+    }
+
+    /// Parts of the wall that the system refuses.
+    pub(super) fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// Whether it runs, waits to run, or was given up.
@@ -193,6 +201,7 @@ impl Worker {
                         "this system refuses the policy's wall: {missing}; the other layers stand (run the watchdog as root, or allow user namespaces)"
                     );
                 }
+                self.missing = missing;
                 self.running = Some(process);
                 Ok(())
             }

@@ -249,15 +249,12 @@ fn start(inside: &Inside, file: Option<&OwnedFd>) -> io::Result<ExitStatus> {
     drop(command);
     announce(child.id()).map_err(io::Error::other)?;
     // The watchdog must see its connection close when the inner half ends, and the guest's output with it.
-    let nothing = File::open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&nothing)?;
-    rustix::stdio::dup2_stdout(&nothing)?;
-    rustix::stdio::dup2_stderr(&nothing)?;
+    hygiene::let_go_of_standard_streams()?;
     child.wait()
 }
 
 /// Ends like the inner half, so that the watchdog sees how the guest ended.
-fn mirror(status: ExitStatus) -> ExitCode {
+pub(super) fn mirror(status: ExitStatus) -> ExitCode {
     if let Some(signal) = status.signal().and_then(|number| nix::sys::signal::Signal::try_from(number).ok()) {
         // The first may reach a handler of the runtime, which then takes itself away.
         for _ in 0..2 {
