@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dr_watchdog_core::evidence::{Evidence, ManagedRule};
 use dr_watchdog_sdk::evidence::ArbiterEvidence;
+use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::sections::{Core, Role, Sections, Situation};
 use dr_watchdog_sdk::strict;
 use dr_watchdog_sdk::threshold::Threshold;
-use dr_watchdog_sdk::{Context, Utc};
+use dr_watchdog_sdk::{Context, Utc, wording};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -19,6 +20,8 @@ use tokio::time::Instant;
 
 use super::policy_probes::Probes;
 use crate::config::{self, Config};
+use crate::policy::answers::section_name;
+use crate::policy::schema::explain;
 use crate::policy::{Answers, Network, Outcome, PolicySpec, Question, Runner};
 
 /// Age from which a session is stale: F of the reference timers (a real site takes its own from `[exclusion]`).
@@ -101,6 +104,7 @@ impl Asking {
         let Seen { now, situation, wait_time, arbiters } = seen;
         write_service(&mut sections, now, situation, wait_time)?;
         let detection = typed.watchdog.unwrap_or_default().failure_detection;
+        known(&arbiters, &detection.arbiter_names())?;
         let rule = stale.rule(typed.core.as_ref());
         let evidence = Evidence { time: now, arbiters }.completed(&detection.arbiter_names(), &rule);
         let context =
@@ -151,6 +155,17 @@ impl Asking {
         };
         runner.evaluate(self.question.clone(), &answers).await
     }
+}
+
+/// Evidence of an arbiter that the sections do not name would count for nothing, and its author meant another one.
+fn known(arbiters: &BTreeMap<String, ArbiterEvidence>, names: &[String]) -> Result<(), String> {
+    let Some(stranger) = arbiters.keys().find(|name| !names.contains(name)) else { return Ok(()) };
+    let hint = match nearest(stranger, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None if names.is_empty() => "the sections name none".to_owned(),
+        None => format!("they name {}", names.join(", ")),
+    };
+    Err(format!("the probes name an arbiter \"{stranger}\" that the sections do not have; {hint}"))
 }
 
 /// What a question is about, beside the sections.
@@ -219,8 +234,11 @@ fn typed(sections: &mut Value) -> Result<Sections, String> {
         );
     };
     named.retain(|_, section| !section.is_null());
-    let read: Sections = serde_json::from_value(sections.clone())
-        .map_err(|error| format!("these are no sections: {error}"))?;
+    for name in named.keys() {
+        section_name(name).map_err(|error| error.message().to_owned())?;
+    }
+    let read: Sections = Sections::deserialize(&*sections)
+        .map_err(|error| format!("these are no sections: {}", explain::<Sections>(sections, &error)))?;
     match strict::list_for_object(sections, &json!(read)) {
         Some(path) => Err(format!("these are no sections: {path}: expected an object, found a list")),
         None => Ok(read),
@@ -273,8 +291,8 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(format!("{shown} has more than {FILE_BYTES_MAX} bytes"));
     }
-    let value = strict::parse(&bytes).map_err(|error| format!("{shown}: {error}"))?;
-    serde_json::from_value(value).map_err(|error| format!("{shown}: {error}"))
+    let said = |error: serde_json::Error| format!("{shown}: {}", wording::of(&error));
+    serde_json::from_value(strict::parse(&bytes).map_err(said)?).map_err(said)
 }
 
 fn wall_clock() -> Utc {

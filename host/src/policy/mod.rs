@@ -19,6 +19,7 @@ mod child;
 mod guest_text;
 mod kin;
 mod locate;
+pub(crate) mod memory;
 pub mod pin;
 pub mod protocol;
 mod recorder;
@@ -36,6 +37,7 @@ mod trust;
 mod wire;
 mod worker;
 mod worker_log;
+mod worker_process;
 
 pub use answers::{Answers, Network};
 pub use locate::{executable, find_default_plugin, use_executable};

@@ -6,6 +6,8 @@
 use std::fmt;
 
 use dr_watchdog_sdk::nearest::nearest;
+use dr_watchdog_sdk::wording;
+use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 /// Nesting of schema and value that is followed; deeper is a loop of references.
@@ -40,6 +42,18 @@ pub fn check(schema: &Value, value: &Value) -> Result<(), Mismatch> {
     let empty = json!({});
     let value = if value.is_null() { &empty } else { value };
     Checker { root: schema }.check(schema, value, "", 0)
+}
+
+/// Why a value is not what a type of the contract is read from: its place, what stands there, what would be right. Where
+/// the type's schema finds nothing, what its reader says.
+pub fn explain<T: JsonSchema>(value: &Value, error: &serde_json::Error) -> String {
+    let Err(wrong) = check(&schema_for!(T).to_value(), value) else { return wording::of(error) };
+    let place = wrong.path.trim_start_matches('.');
+    let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+    // These are JSON; a configuration has tables.
+    let expected = wrong.expected.replace("a table", "an object");
+    let near = wrong.nearest.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+    format!("{place}found {}, expected {expected}{near}", wrong.found)
 }
 
 /// Why a schema is none that a policy may publish, if it is not.

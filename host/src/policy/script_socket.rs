@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use dr_watchdog_sdk::HostError;
 use dr_watchdog_sdk::host::method;
+use dr_watchdog_sdk::wording;
 use rustix::process::{Pid, PidfdFlags, Signal, getpgid, pidfd_open, pidfd_send_signal};
 use serde::Deserialize;
 use serde_json::Value;
@@ -150,7 +151,7 @@ impl<'a> Server<'a> {
         match name.as_str() {
             SECTIONS | method::CONFIG => {
                 let wanted = SectionsRequest::deserialize(&params)
-                    .map_err(|error| HostError::BadRequest(format!("{name}: {error}")))?;
+                    .map_err(|error| HostError::BadRequest(format!("{name}: {}", wording::of(&error))))?;
                 pick(self.visible(peer), &wanted.include)
             }
             LAUNCH_BORN => self.meet(peer),

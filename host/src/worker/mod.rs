@@ -59,8 +59,8 @@ pub struct Args {
     /// Run it in an empty network namespace.
     #[arg(long, requires = "script")]
     cut_network: bool,
-    /// Memory that its processes may use together.
-    #[arg(long, value_name = "BYTES", requires = "script")]
+    /// Memory that the guest may use, of a script all its processes together.
+    #[arg(long, value_name = "BYTES")]
     memory: Option<u64>,
     /// Run it among the machine's processes, which it sees and may not signal.
     #[arg(long, requires = "script")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::{Context, Host, HostError, Level, Role, Situation, Utc};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, Table};
@@ -25,6 +26,9 @@ mod verdict;
 
 use budget::Budget;
 use failure::Explain;
+
+/// Keys of a policy's table that are looked at for the one that was meant.
+const POLICY_KEYS_MAX: usize = 100;
 
 /// What a policy may use.
 #[derive(Debug, Clone, Copy)]
@@ -175,13 +179,32 @@ impl Guest for LuaGuest {
 fn entry(policy: &Table) -> mlua::Result<Function> {
     match policy.get("evaluate")? {
         mlua::Value::Function(evaluate) => Ok(evaluate),
+        mlua::Value::Nil => Err(failure::load(match nearest_key(policy) {
+            Some(near) => format!(
+                "the table that the policy returns must have a function evaluate; it has \"{near}\"; did you mean \"evaluate\"?"
+            ),
+            None => {
+                "the table that the policy returns must have a function evaluate; it has no such key".to_owned()
+            }
+        })),
         other => {
             let found = other.type_name();
             Err(failure::load(format!(
-                "the table that the policy returns must have a function evaluate; it has {found}"
+                "the table that the policy returns must have a function evaluate; its evaluate is a {found}"
             )))
         }
     }
+}
+
+/// The key of the policy's table that was meant as `evaluate`.
+fn nearest_key(policy: &Table) -> Option<String> {
+    let keys = policy.pairs::<mlua::Value, mlua::Value>().take(POLICY_KEYS_MAX).flatten();
+    let texts = keys.filter_map(|(key, _)| match key {
+        mlua::Value::String(text) => text.to_str().ok().map(|text| text.to_owned()),
+        _ => None,
+    });
+    let texts: Vec<String> = texts.collect();
+    nearest("evaluate", texts.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The host while a policy loads: nobody asks anything yet.
