@@ -228,6 +228,8 @@ def ask(method, params):
     f = s.makefile("rb"); (n,) = struct.unpack(">I", f.read(4)); return json.loads(f.read(n))
 details = {"sections": ask("sections", {"include": ["watchdog"]}), "ping": ask("arbiters.ping", {}),
            "unknown": ask("health", {}), "greeting": os.environ.get("GREETING")}
+password = details["sections"]["result"]["watchdog"]["failureDetection"]["arbiters"][0]["password"]
+details["backwards"] = password[::-1]
 print(json.dumps({"state": "standby", "action": "nothing", "description": "", "payload": {"waitTime": "", "details": details}}))
 END
 "#;
@@ -241,7 +243,8 @@ async fn a_script_sees_the_credentials_with_all_that_it_starts() {
         assert_eq!(outcome.failure, None);
         let details = Value::Object(outcome.verdict.payload.details.unwrap());
         let arbiter = &details["sections"]["result"]["watchdog"]["failureDetection"]["arbiters"][0];
-        assert_eq!(arbiter["password"], "geheim", "{details}");
+        assert_eq!(details["backwards"], "mieheg", "{details}");
+        assert_eq!(arbiter["password"], "***", "what the script was shown does not leave with its verdict");
         assert_eq!(details["ping"]["result"]["total"], 1);
         assert_eq!(details["unknown"]["error"]["kind"], "unsupported");
         assert_eq!(details["greeting"], "hello");

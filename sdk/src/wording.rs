@@ -16,7 +16,10 @@ pub fn of(error: &serde_json::Error) -> String {
 }
 
 fn plain(text: &str) -> Option<String> {
-    if let Some(rest) = ["invalid type: ", "invalid value: ", "invalid length "].iter().find_map(|start| text.strip_prefix(start)) {
+    if let Some(rest) = ["invalid type: ", "invalid value: ", "invalid length "]
+        .iter()
+        .find_map(|start| text.strip_prefix(start))
+    {
         let (found, expected) = rest.rsplit_once(", expected ")?;
         return Some(format!("found {}, expected {}", self::found(found), self::expected(expected)));
     }
@@ -37,7 +40,8 @@ fn plain(text: &str) -> Option<String> {
         };
         return Some(format!("{what} {}{hint}", quoted(found)));
     }
-    text.starts_with("data did not match any variant").then(|| "this is none of the forms that it may have".to_owned())
+    text.starts_with("data did not match any variant")
+        .then(|| "this is none of the forms that it may have".to_owned())
 }
 
 fn quoted(word: &str) -> String {
@@ -119,16 +123,26 @@ mod tests {
             (json!({"name": "x", "map": []}), "found a list, expected an object"),
             (json!({"name": "x", "map": {"a": 0}}), "found 0, expected true or false"),
             (json!({"name": "x", "cuont": 1}), "unknown key \"cuont\"; did you mean \"count\"?"),
-            (json!({"name": "x", "zebra": 1}), "unknown key \"zebra\"; known are name, count, list, map, word"),
+            (
+                json!({"name": "x", "zebra": 1}),
+                "unknown key \"zebra\"; known are name, count, list, map, word",
+            ),
             (json!({"name": "x", "word": "yess"}), "unknown word \"yess\"; did you mean \"yes\"?"),
         ] {
             let error = serde_json::from_value::<Core>(value.clone()).unwrap_err();
             assert_eq!(of(&error), says, "{value}");
         }
         let error = serde_json::from_str::<Value>("{\"a\": 1").unwrap_err();
-        assert!(of(&error).starts_with("this is no JSON: EOF while parsing an object at line 1"), "{}", of(&error));
+        assert!(
+            of(&error).starts_with("this is no JSON: EOF while parsing an object at line 1"),
+            "{}",
+            of(&error)
+        );
         let twice = serde_json::from_str::<Core>("{\"name\": \"a\", \"name\": \"b\"}").unwrap_err();
         assert_eq!(of(&twice), "the key \"name\" stands twice");
-        assert!(matches!(serde_json::from_str("\"yes\""), Ok(Word::Yes)) && matches!(serde_json::from_str("\"no\""), Ok(Word::No)));
+        assert!(
+            matches!(serde_json::from_str("\"yes\""), Ok(Word::Yes))
+                && matches!(serde_json::from_str("\"no\""), Ok(Word::No))
+        );
     }
 }

@@ -65,7 +65,10 @@ fn a_standalone_site_is_answered_alike_by_every_engine() {
     for engine in engines() {
         bench.scratch.write("sections.json", asked.to_string());
         let answer = bench.eval(&engine).expect(1).json();
-        assert!(answer["error"]["message"].to_string().contains("no other site to arbitrate with"), "{answer}");
+        assert!(
+            answer["error"]["message"].to_string().contains("no other site to arbitrate with"),
+            "{answer}"
+        );
     }
     asked["watchdog"]["failureDetection"]["arbiters"] = json!([]);
     bench.scratch.write("sections.json", asked.to_string());

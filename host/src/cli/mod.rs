@@ -206,7 +206,8 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             if error.use_stderr() {
                 let text = error.to_string();
                 // What is missing or wrong stands in the lines up to the first empty one.
-                let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+                let lines: Vec<&str> =
+                    text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
                 let message = lines.join(" ").trim_start_matches("error: ").to_owned();
                 output::noted(&message);
                 policy_eval::misused(&args, &message);

@@ -17,7 +17,8 @@ const CASES_MAX: usize = 1_000;
 /// The instant of a case that names none: a case must give the same answer tomorrow.
 const NOW: &str = "2026-01-01T00:00:00+00:00";
 /// What a file of cases is.
-const EXPECTED: &str = "expected an object {\"sections\": {}, \"probes\": {}, \"cases\": [{\"name\": \"\", \"expect\": {}}]}";
+const EXPECTED: &str =
+    "expected an object {\"sections\": {}, \"probes\": {}, \"cases\": [{\"name\": \"\", \"expect\": {}}]}";
 /// What `expect` may name.
 const VERDICT_KEYS: [&str; 4] = ["state", "action", "description", "payload"];
 
@@ -107,11 +108,14 @@ fn file(value: Value) -> Result<RawFile, String> {
     top.insert("cases".to_owned(), json!([]));
     let mut raw = RawFile::deserialize(Value::Object(top)).map_err(|error| wording::of(&error))?;
     for (position, case) in cases.into_iter().enumerate() {
-        let name = case["name"].as_str().map_or_else(|| format!("cases[{position}]"), |name| format!("case \"{name}\""));
+        let name = case["name"]
+            .as_str()
+            .map_or_else(|| format!("cases[{position}]"), |name| format!("case \"{name}\""));
         if !case.is_object() {
             return Err(format!("{name}: expected an object with \"name\" and \"expect\""));
         }
-        raw.cases.push(RawCase::deserialize(case).map_err(|error| format!("{name}: {}", wording::of(&error)))?);
+        raw.cases
+            .push(RawCase::deserialize(case).map_err(|error| format!("{name}: {}", wording::of(&error)))?);
     }
     Ok(raw)
 }
@@ -180,7 +184,9 @@ impl Case {
         let kind = outcome.failure.as_ref().map(|failure| failure.kind);
         if kind != self.error {
             let message = outcome.failure.as_ref();
-            let second = message.map_or(Value::Null, |failure| json!(format!("{}: {}", failure.kind.word(), failure.message)));
+            let second = message.map_or(Value::Null, |failure| {
+                json!(format!("{}: {}", failure.kind.word(), failure.message))
+            });
             found.push(Difference { path: "error".to_owned(), first: json!(self.error), second });
             if outcome.failure.is_some() {
                 // The verdict is the host's then, and repeats the message.
@@ -236,7 +242,10 @@ mod tests {
             ("{}", "there are no \"cases\""),
             (r#"{"cases": [3]}"#, "cases[0]: expected an object"),
             (r#"{"cases": [{"expect": {}}]}"#, "cases[0]: the key \"name\" is missing"),
-            (r#"{"cases": [{"name": "x", "expects": {}}]}"#, "case \"x\": unknown key \"expects\"; did you mean \"expect\"?"),
+            (
+                r#"{"cases": [{"name": "x", "expects": {}}]}"#,
+                "case \"x\": unknown key \"expects\"; did you mean \"expect\"?",
+            ),
             (r#"{"case": []}"#, "unknown key \"case\"; did you mean \"cases\"?"),
             (r#"{"cases": [{"name": "x"}]}"#, "case \"x\": it expects nothing"),
             (r#"{"cases": [{"name": "x", "expect": {"acton": "nothing"}}]}"#, "did you mean \"action\""),

@@ -98,7 +98,8 @@ pub(super) fn misused(args: &[OsString], message: &str) {
     if !words.contains(&"--json") {
         return;
     }
-    let policy = words[at + 2..].iter().find(|word| !word.starts_with('-')).copied().unwrap_or(policy::DEFAULT);
+    let policy =
+        words[at + 2..].iter().find(|word| !word.starts_with('-')).copied().unwrap_or(policy::DEFAULT);
     let failure = Failure::new(FailureKind::Load, message);
     output::json(&Report::without_answer(Path::new(policy), VerdictState::Standby, failure).json());
 }

@@ -254,7 +254,10 @@ mod tests {
                 "sessions[0]: unknown key \"form\"; did you mean \"from\"?",
             ),
             (json!({"ping": {"h": []}}), "ping.h: expected an object"),
-            (json!({"ssh": {"r1": {"c": {"exit": "x"}}}}), "ssh.r1.c: "),
+            (
+                json!({"ssh": {"r1": {"c": {"exit": "x"}}}}),
+                "ssh.r1.c.exit: found \"x\", expected a whole number",
+            ),
             (json!({"situation": "lost"}), "situation: "),
             (json!({"zebra": 1}), "unknown key \"zebra\"; the keys are now, "),
         ] {

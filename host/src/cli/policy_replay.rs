@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dr_watchdog_core::evidence::Evidence;
-use dr_watchdog_sdk::{Context, wording};
 use dr_watchdog_sdk::evidence::{PingAnswer, SshAnswer, SshOutcome, TcpAnswer};
 use dr_watchdog_sdk::host::method;
+use dr_watchdog_sdk::{Context, wording};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 

@@ -158,7 +158,9 @@ impl Served {
     fn count(&mut self) {
         match &self.loaded {
             Ok(_) => self.versions.loaded(),
-            Err(Failure { kind: FailureKind::Crash | FailureKind::Timeout | FailureKind::Memory, .. }) => {
+            Err(Failure {
+                kind: FailureKind::Crash | FailureKind::Timeout | FailureKind::Memory, ..
+            }) => {
                 self.crashes.crashed(self.begun.elapsed());
             }
             Err(_) => {}

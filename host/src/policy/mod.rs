@@ -42,6 +42,7 @@ mod worker_process;
 pub use answers::{Answers, Network};
 pub use locate::{executable, find_default_plugin, use_executable};
 pub use runner::{Runner, Status};
+pub use script_start::MEMORY_BYTES as SCRIPT_MEMORY_BYTES;
 pub use terms::{Grant, Terms};
 
 /// What runs a policy; its file's ending decides (design 7).

@@ -14,6 +14,8 @@ use serde_json::{Map, Value, json};
 const DEPTH_MAX: usize = 64;
 /// Characters of a found value that a message repeats.
 const FOUND_CHARS_MAX: usize = 80;
+/// What is found where a key is missing.
+const NOTHING: &str = "nothing";
 
 /// Where a value breaks its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,8 +126,9 @@ impl Checker<'_> {
             if outcomes.iter().any(Result::is_ok) {
                 continue;
             }
-            // The mismatch that got furthest is the one the author meant.
-            let furthest = outcomes.into_iter().filter_map(Result::err).max_by_key(|wrong| wrong.path.len());
+            // The mismatch that got furthest is the one the author meant; of what is not there nothing was meant.
+            let meant = |wrong: &Mismatch| (wrong.found != NOTHING, wrong.path.len());
+            let furthest = outcomes.into_iter().filter_map(Result::err).max_by_key(meant);
             return furthest.map_or(Ok(()), Err);
         }
         Ok(())
@@ -165,7 +168,7 @@ impl Checker<'_> {
                 let expected = properties.get(key).and_then(|schema| schema.get("type"));
                 let expected = expected.map_or_else(|| "a value".to_owned(), kinds);
                 let path = format!("{path}.{key}");
-                return Err(Mismatch { path, found: "nothing".to_owned(), expected, nearest: None });
+                return Err(Mismatch { path, found: NOTHING.to_owned(), expected, nearest: None });
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::{Failure, FailureKind, PolicySpec, locate, strays};
 
 /// Memory of a script's processes together, unless the configuration says otherwise: old scripts are not written for a
 /// small room, and interpreters are not small.
-pub(super) const MEMORY_BYTES: u64 = 512 << 20;
+pub const MEMORY_BYTES: u64 = 512 << 20;
 /// The names under which a script finds this program.
 const LINKS: [&str; 2] = ["jmp-dr", "dr-watchdog"];
 /// Where a script finds everybody else's programs.

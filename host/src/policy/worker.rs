@@ -211,7 +211,9 @@ impl Worker {
             is_full = process.ran_out_of_memory().await;
         }
         if is_full {
-            let message = format!("the policy used all the memory it may have; its worker {ended} after {elapsed_ms} ms");
+            let message = format!(
+                "the policy used all the memory it may have; its worker {ended} after {elapsed_ms} ms"
+            );
             return Failure::new(FailureKind::Memory, message).with_hint(self.memory_hint());
         }
         let last = recorder.last_call().map_or_else(|| "none".to_owned(), |call| format!("\"{call}\""));

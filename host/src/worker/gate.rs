@@ -265,7 +265,9 @@ fn start(inside: &Inside, file: Option<&OwnedFd>) -> io::Result<ExitStatus> {
 /// Says of a guest that did not end well how much memory it had used, if that is more than it may: what it dies of then
 /// has many names.
 fn measure(memory_bytes: Option<u64>) {
-    let used = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss());
+    // This process is the same program without a guest in it.
+    let most = |who| getrusage(who).map_or(0, |usage| usage.max_rss());
+    let used = most(UsageWho::RUSAGE_CHILDREN).saturating_sub(most(UsageWho::RUSAGE_SELF));
     let used_bytes = u64::try_from(used).unwrap_or(0) << 10;
     if memory_bytes.is_some_and(|allowed| used_bytes > allowed) {
         eprintln!("{MEASURED}: {} MiB at the most", used_bytes >> 20);

@@ -129,8 +129,9 @@ impl<'a> Asked<'a> {
         let all = str::from_utf8(&self.sections).map_err(|error| unreadable(&error))?;
         let wanted = match request.get("sections") {
             None => Vec::new(),
-            Some(wanted) => Vec::<String>::deserialize(wanted)
-                .map_err(|error| HostError::BadRequest(format!("config: sections: {}", wording::of(&error))))?,
+            Some(wanted) => Vec::<String>::deserialize(wanted).map_err(|error| {
+                HostError::BadRequest(format!("config: sections: {}", wording::of(&error)))
+            })?,
         };
         if wanted.is_empty() {
             return Ok(all.to_owned());

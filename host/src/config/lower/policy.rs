@@ -13,7 +13,7 @@ use crate::config::reader::{Keys, Reader, described};
 use crate::config::values;
 use crate::policy::pin::SHA256_DIGITS;
 use crate::policy::terms::Layer;
-use crate::policy::{Grant, Terms};
+use crate::policy::{Grant, SCRIPT_MEMORY_BYTES, Terms};
 
 const POLICY: Keys = Keys::new(&["deadline", "memory", "config", "script", "sandbox", "grants", "sha256"]);
 const SANDBOX: Keys = Keys::new(&["uid", "seccomp", "landlock"]);
@@ -32,7 +32,7 @@ pub(super) fn policy(root: &Reader<'_>, custom: Option<PathBuf>) -> Policy {
     let memory = memory(&table);
     let script = table.table("script", SCRIPT);
     let mut terms = terms(&table);
-    terms.script_memory_bytes = self::memory(&script);
+    terms.script_memory_bytes = self::memory(&script).or(Some(SCRIPT_MEMORY_BYTES));
     terms.is_script_among_others = match script.text("processes").map(str::trim) {
         None | Some("own") => false,
         Some("machine") => true,

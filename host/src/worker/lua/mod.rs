@@ -183,9 +183,8 @@ fn entry(policy: &Table) -> mlua::Result<Function> {
             Some(near) => format!(
                 "the table that the policy returns must have a function evaluate; it has \"{near}\"; did you mean \"evaluate\"?"
             ),
-            None => {
-                "the table that the policy returns must have a function evaluate; it has no such key".to_owned()
-            }
+            None => "the table that the policy returns must have a function evaluate; it has no such key"
+                .to_owned(),
         })),
         other => {
             let found = other.type_name();
