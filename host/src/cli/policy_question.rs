@@ -79,6 +79,7 @@ impl Asking {
         stale: &Stale,
         deadline: Duration,
     ) -> Result<Self, String> {
+        known(&probes.arbiters, &sections)?;
         let seen = Seen {
             now: probes.now.unwrap_or_else(wall_clock),
             situation: probes.situation.unwrap_or(Situation::PeerLost),
@@ -104,7 +105,6 @@ impl Asking {
         let Seen { now, situation, wait_time, arbiters } = seen;
         write_service(&mut sections, now, situation, wait_time)?;
         let detection = typed.watchdog.unwrap_or_default().failure_detection;
-        known(&arbiters, &detection.arbiter_names())?;
         let rule = stale.rule(typed.core.as_ref());
         let evidence = Evidence { time: now, arbiters }.completed(&detection.arbiter_names(), &rule);
         let context =
@@ -157,12 +157,15 @@ impl Asking {
     }
 }
 
-/// Evidence of an arbiter that the sections do not name would count for nothing, and its author meant another one.
-fn known(arbiters: &BTreeMap<String, ArbiterEvidence>, names: &[String]) -> Result<(), String> {
-    let Some(stranger) = arbiters.keys().find(|name| !names.contains(name)) else { return Ok(()) };
+/// Evidence of an arbiter that the sections do not name would count for nothing, and its author meant another one. Where
+/// they name none at all, that is what is asked about.
+fn known(arbiters: &BTreeMap<String, ArbiterEvidence>, sections: &Value) -> Result<(), String> {
+    let typed = typed(&mut sections.clone())?;
+    let names = typed.watchdog.unwrap_or_default().failure_detection.arbiter_names();
+    let stranger = arbiters.keys().find(|name| !names.is_empty() && !names.contains(name));
+    let Some(stranger) = stranger else { return Ok(()) };
     let hint = match nearest(stranger, names.iter().map(String::as_str)) {
         Some(near) => format!("did you mean \"{near}\"?"),
-        None if names.is_empty() => "the sections name none".to_owned(),
         None => format!("they name {}", names.join(", ")),
     };
     Err(format!("the probes name an arbiter \"{stranger}\" that the sections do not have; {hint}"))

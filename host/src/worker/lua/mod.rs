@@ -50,6 +50,8 @@ pub struct LuaGuest {
     cancelled: Arc<AtomicBool>,
     /// A fresh state for the next question, made while nobody waited.
     ready: Option<Ready>,
+    /// The state of the last question, to be taken down while nobody waits.
+    used: Option<Lua>,
 }
 
 /// A fresh state with the chunk in it, which has not run.
@@ -78,6 +80,7 @@ impl LuaGuest {
             version: None,
             cancelled: Arc::new(AtomicBool::new(false)),
             ready: None,
+            used: None,
         };
         guest.compiled = guest.compile(source)?;
         let context = Context {
@@ -127,6 +130,7 @@ impl LuaGuest {
         let explain = Explain::new(&self.name);
         let ready = self.ready.take().map_or_else(|| self.open(), Ok);
         let ran = ready.and_then(|Ready { lua, chunk }| {
+            self.used = Some(lua.clone());
             budget.install(&lua)?;
             sandbox::seed(&lua, context.now.unix_ms())?;
             lua.scope(|scope| {
@@ -166,6 +170,7 @@ impl Guest for LuaGuest {
     }
 
     fn rest(&mut self) {
+        self.used = None;
         // What fails here fails again at the next question, which then says why.
         self.ready = self.open().ok();
     }
