@@ -110,8 +110,8 @@ fn a_string_of_a_gigabyte_ends_at_the_memory_limit() {
 
 #[test]
 fn a_finalizer_is_refused_because_it_would_run_after_the_verdict() {
-    let body = "setmetatable({}, {__gc = function() while true do end end}) return dr.verdict.nothing('')";
-    fails(&answers(body), &["runtime"], &["__gc", "sandbox", "line"]);
+    let finalizer = "setmetatable({}, {__gc = function() while true do end end})";
+    fails(&answers(finalizer), &["runtime"], &["__gc", "sandbox", "line"]);
 }
 
 /// Runaways of every kind: some end by the instruction hook, the others by the end of their process.

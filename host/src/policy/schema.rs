@@ -127,7 +127,8 @@ impl Checker<'_> {
                 continue;
             }
             // The mismatch that got furthest is the one the author meant; of what is not there nothing was meant.
-            let meant = |wrong: &Mismatch| (wrong.found != NOTHING, wrong.path.len());
+            let meant =
+                |wrong: &Mismatch| (wrong.found != NOTHING, wrong.path.len(), wrong.expected != NOTHING);
             let furthest = outcomes.into_iter().filter_map(Result::err).max_by_key(meant);
             return furthest.map_or(Ok(()), Err);
         }
