@@ -156,7 +156,12 @@ fn prepare(order: &Order) -> Result<(), String> {
     }
     hygiene::forbid_new_privileges().map_err(said)?;
     if rustix::process::geteuid().is_root() {
-        return hygiene::bound_root().map_err(said);
+        // A root without the right to do this, as in some containers, has little of that power.
+        if let Err(error) = hygiene::bound_root() {
+            let missing = format!("a root without power over the kernel ({error})");
+            tell(LAUNCH_MISSING, &json!({ "missing": missing }));
+        }
+        return Ok(());
     }
     hygiene::drop_privileges().map_err(said)?;
     // Of a user of the machine's the processes of others would count.
