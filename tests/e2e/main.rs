@@ -19,3 +19,4 @@ mod operators;
 mod reload;
 mod start_stop;
 mod update;
+mod verification;

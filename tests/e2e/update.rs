@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use dr_watchdog_tests::lab::{Daemon, Pair};
+use dr_watchdog_tests::lab::{Daemon, Node, Pair};
 use dr_watchdog_tests::program::Run;
 use dr_watchdog_tests::wait;
 
@@ -71,7 +71,7 @@ fn one_change_reaches_both_sites_and_their_running_watchdogs() {
 #[test]
 fn settings_that_differ_between_the_sites_are_named_key_by_key() {
     let mut pair = Pair::new(3, |node, recipe| {
-        if node == dr_watchdog_tests::lab::Node::B {
+        if node == Node::B {
             recipe.wait_duration = "4h".to_owned();
         }
     });
@@ -99,10 +99,34 @@ fn the_switch_of_automatic_failover_is_agreed_with_the_other_site() {
     assert!(there["automaticFailover"]["by"].as_str().unwrap().contains("at site a"), "{there}");
     status(&pair.b, &["--enable-automatic-failover"]).says(&["site a agrees"]);
     assert_eq!(pair.a.health()["automaticFailover"]["enabled"], true);
+    // Signed heartbeats are enough.
     pair.doors[1] = None;
-    status(&pair.a, &["--disable-automatic-failover", "0"]).says(&["has not agreed", "repeat the command"]);
-    pair.a.wait("the heartbeats say so too", LIMIT, |daemon| {
-        let told = daemon.run(&["toolkit", "watchdog", "status", "--json"]).json();
-        wait::holds(told["otherSite"]["agreed"] == false, || told.to_string())
-    });
+    status(&pair.a, &["--disable-automatic-failover", "0"]).says(&["site b agrees"]);
+    status(&pair.a, &["--enable-automatic-failover"]).says(&["site b agrees"]);
+}
+
+/// The switch is turned while the other site is away, and both watchdogs start again in between: it is pending, said so
+/// at the site where it was turned, and completed by the first heartbeat, without anybody's command.
+#[test]
+fn a_switch_turned_while_the_other_site_is_away_is_agreed_at_the_first_contact() {
+    let mut pair = Pair::settled(3, |_, _| {});
+    pair.network.cut_pair(Node::A, Node::B);
+    let told = pair.a.run(&["toolkit", "watchdog", "status", "--disable-automatic-failover", "2h"]);
+    told.is_orderly().expect(0).says(&["site b has not agreed", "pending: it takes the switch"]);
+    let shown = pair.a.run(&["health"]).is_orderly();
+    shown.says(&["disabled until", "PENDING: the other site has not agreed yet", "pending until the first"]);
+    assert_eq!(pair.a.health()["automaticFailover"]["agreed"], false);
+    assert_eq!(pair.b.health()["automaticFailover"]["enabled"], true);
+    pair.b.kill_9();
+    pair.a.stop();
+    pair.network.heal();
+    pair.a.start();
+    pair.b.start();
+    for site in [&mut pair.a, &mut pair.b] {
+        site.wait("both sites have the switch", LIMIT, |daemon| {
+            let failover = daemon.try_health()?["automaticFailover"].clone();
+            wait::holds(failover["enabled"] == false && failover["agreed"] == true, || failover.to_string())
+        });
+    }
+    pair.b.run(&["toolkit", "watchdog", "status"]).expect(0).says(&["disabled until", "site a agrees"]);
 }

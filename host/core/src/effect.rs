@@ -173,6 +173,10 @@ pub enum Trigger {
     StateUnusable,
     /// The two sites' settings contradict each other.
     SettingsContradict,
+    /// Settings that both sites must share differ.
+    SettingsDiffer,
+    /// They are the same again.
+    SettingsAgree,
     /// Both sites are standby.
     BothStandby,
     /// An arbiter shows another host key than the expected one.
@@ -200,6 +204,8 @@ impl Trigger {
             Self::StateNotWritten => "stateNotWritten",
             Self::StateUnusable => "stateUnusable",
             Self::SettingsContradict => "settingsContradict",
+            Self::SettingsDiffer => "settingsDiffer",
+            Self::SettingsAgree => "settingsAgree",
             Self::BothStandby => "bothStandby",
             Self::HostKeyChanged => "hostKeyChanged",
             Self::Exclusion => "exclusion",

@@ -78,7 +78,7 @@ impl World {
         notifier: Notifier,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
-        let verification = super::verification::Verification::begin(&config);
+        let verification = super::verification::Verification::begin(&config, &events);
         let configured = watch::Sender::new(Rc::clone(&config));
         let watched = Watched::read(&paths.history_file);
         Self {
@@ -278,7 +278,7 @@ impl World {
 
     fn send_heartbeat(&mut self, core: &Watchdog) {
         if let Some(link) = &mut self.link {
-            link.send(core.phase(), core.epoch(), core.automatic().is_on());
+            link.send(core.phase(), core.epoch(), core.automatic().is_on(), core.turn_said());
         }
     }
 
@@ -286,7 +286,10 @@ impl World {
     fn notify(&mut self, now: Now, core: &Watchdog, notice: &Notice) {
         let is_good = matches!(
             notice.trigger,
-            Trigger::PeerBack | Trigger::AutomaticFailoverEnabled | Trigger::ArbitersAnswer
+            Trigger::PeerBack
+                | Trigger::AutomaticFailoverEnabled
+                | Trigger::ArbitersAnswer
+                | Trigger::SettingsAgree
         );
         if is_good {
             tracing::info!(notice = notice.trigger.word(), "{}", notice.text);

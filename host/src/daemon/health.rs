@@ -105,6 +105,7 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
             "until": automatic.ends(),
             "reason": reason,
             "by": by,
+            "agreed": is_switch_agreed(core, config),
         },
         "arbiters": {
             "total": evidence.total(),
@@ -125,6 +126,11 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
             "remedy": problem.remedy,
         })).collect::<Vec<_>>(),
     })
+}
+
+/// Whether the other site has the same switch; without signed heartbeats nobody can tell.
+fn is_switch_agreed(core: &Watchdog, config: &Config) -> Option<bool> {
+    core.is_switch_agreed().filter(|_| config.peer.heartbeat_key.is_some())
 }
 
 const fn role_of(phase: Phase) -> Role {
@@ -204,7 +210,7 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
     if let Some(end) = core.boot_end() {
         problems.push(Problem::warning(
             format!(
-                "this site is booting: until {end}, or until the other site is heard, it decides nothing"
+                "this site is booting: until {end}, or until the other site is heard and its settings are compared, it decides nothing"
             ),
             "wait",
         ));
@@ -240,6 +246,15 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
     }
     if let Some(why) = core.automatic().why_off() {
         problems.push(Problem::warning(why, "see `toolkit watchdog status`"));
+    }
+    if is_switch_agreed(core, config) == Some(false) {
+        problems.push(Problem::warning(
+            format!(
+                "site {} does not have this site's switch of automatic failover yet: it is pending until the first heartbeat from there",
+                config.peer.name
+            ),
+            "nothing: it is agreed when the sites hear each other; `toolkit watchdog status` shows it",
+        ));
     }
     let (total, pinged) = (config.arbiters.len() as u64, core.pinged());
     if core.boot_end().is_none()

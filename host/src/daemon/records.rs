@@ -143,6 +143,9 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         | Trigger::PolicyQuarantined
         | Trigger::GateClosed
         | Trigger::StepFailed
+        // The comparison itself shows these as long as they last.
+        | Trigger::SettingsDiffer
+        | Trigger::SettingsAgree
         // `health` asks the core for these two, as they end without a notice.
         | Trigger::BothStandby
         | Trigger::HostKeyChanged => None,

@@ -145,7 +145,7 @@ fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
     }
     let config = Rc::new(config);
     build::replace(world, core, &config)?;
-    world.verification = super::verification::Verification::begin(&config);
+    world.verification = super::verification::Verification::begin(&config, &world.events);
     Ok(Event::Reloaded(Box::new(super::settings(&config))))
 }
 
@@ -169,7 +169,7 @@ impl World {
         let policy = self.desk.status();
         let mut problems: Vec<Problem> = self.problems.values().cloned().collect();
         problems.extend(self.reload_problem.clone());
-        problems.extend(self.verification.problem());
+        problems.extend(self.verification.problem(core.boot_end().is_some()));
         let is_silent = policy["failure"].is_string()
             || policy["state"] == "quarantined"
             || self.problems.contains_key(&Trigger::PolicyFailed);
