@@ -133,7 +133,7 @@ fn change(args: &StatusArgs) -> Result<Option<Value>, String> {
 }
 
 /// Who typed this: the user behind sudo, else the user.
-fn author() -> String {
+pub(super) fn author() -> String {
     let from = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     from("SUDO_USER").or_else(|| from("USER")).unwrap_or_else(|| {
         let uid = nix::unistd::Uid::current();

@@ -10,6 +10,7 @@ pub mod defaults;
 mod error;
 mod lower;
 pub mod model;
+pub mod pending;
 mod raw;
 mod reader;
 mod report;

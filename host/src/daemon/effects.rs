@@ -55,6 +55,8 @@ pub(super) struct World {
     pub(super) switching: Vec<(u64, &'static str, oneshot::Sender<Response>)>,
     /// How the settings compare with the other site's.
     pub(super) verification: super::verification::Verification,
+    /// A change of the configuration that waits for the other site.
+    pub(super) completing: super::pending::Completing,
     /// Why the configuration on disk is not the running one, if it is not.
     pub(super) reload_problem: Option<Problem>,
     /// The states as they were last written, without their instants.
@@ -100,6 +102,7 @@ impl World {
             last_decision: None,
             problems: BTreeMap::new(),
             switching: Vec::new(),
+            completing: super::pending::Completing::default(),
             reload_problem: None,
             shown: Value::Null,
             is_ending: false,

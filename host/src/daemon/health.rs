@@ -24,6 +24,8 @@ pub struct Beside<'a> {
     pub heartbeats: Value,
     /// The newest finding of observe mode; null if there is none.
     pub observed: Value,
+    /// A change of the configuration that waits for the other site; null if there is none.
+    pub pending_update: Value,
     /// Troubles of the daemon itself.
     pub problems: &'a [Problem],
     /// States of the services.
@@ -107,6 +109,7 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
             "by": by,
             "agreed": is_switch_agreed(core, config),
         },
+        "pendingUpdate": beside.pending_update,
         "arbiters": {
             "total": evidence.total(),
             "reachable": core.pinged(),

@@ -17,6 +17,7 @@ mod observing;
 mod operator;
 mod peer_login;
 mod peer_ping;
+mod pending;
 mod policy_desk;
 mod policy_versions;
 mod records;
