@@ -7,6 +7,7 @@ use dr_watchdog_sdk::Utc;
 use serde_json::{Map, Value, json};
 
 use super::client::ClientError;
+use crate::config::pending::Pending;
 use crate::config::{self, Config};
 use crate::daemon::health::{exclusion, services};
 use crate::daemon::state_file::StateFile;
@@ -67,6 +68,7 @@ pub(super) fn health(paths: &Paths, unanswered: &ClientError) -> Value {
         "takeover": {"possible": false, "why": if silent { "the daemon here does not answer" } else { "no daemon runs here" }, "withinS": null, "stepsS": null},
         "exclusion": config.map_or_else(unknown_exclusion, exclusion),
         "automaticFailover": automatic_failover(stored, &states),
+        "pendingUpdate": pending_shown(paths),
         "arbiters": {
             "total": config.map(|config| config.arbiters.len()),
             "reachable": null,
@@ -81,6 +83,12 @@ pub(super) fn health(paths: &Paths, unanswered: &ClientError) -> Value {
         "lastDecision": null,
         "problems": problems,
     })
+}
+
+/// A change of the configuration that waits for the other site; one that cannot be read is told by the running daemon.
+fn pending_shown(paths: &Paths) -> Value {
+    let pending = Pending::read(paths).ok().flatten();
+    pending.map_or(Value::Null, |pending| pending.shown())
 }
 
 /// What happened, with what the operator may do.

@@ -20,6 +20,7 @@ pub(super) fn lines(health: &Value, look: Look) -> Vec<String> {
     }
     row(&mut page, "mode", mode(health));
     row(&mut page, "automatic failover", automatic(&health["automaticFailover"]));
+    row(&mut page, "pending change", pending(&health["pendingUpdate"]));
     row(&mut page, "exclusion", exclusion(&health["exclusion"]));
     if is_up {
         row(&mut page, "arbiters", arbiters(health));
@@ -157,6 +158,17 @@ fn automatic(automatic: &Value) -> Said {
         }
         _ => (Tone::Plain, "unknown".to_owned()),
     }
+}
+
+fn pending(pending: &Value) -> Said {
+    if pending.is_null() {
+        return (Tone::Plain, String::new());
+    }
+    let keys: Vec<&str> =
+        pending["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let (by, since) = (text(&pending["by"]), text(&pending["since"]));
+    let refused = pending["refused"].as_str().map(|why| format!("; refused: {why}")).unwrap_or_default();
+    (Tone::Warning, format!("{} by {by} since {since}, not at the other site yet{refused}", keys.join(", ")))
 }
 
 fn exclusion(exclusion: &Value) -> Said {

@@ -5,6 +5,7 @@ use std::io;
 
 use dr_watchdog_sdk::Utc;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::durable_file;
 use crate::paths::Paths;
@@ -83,6 +84,11 @@ impl Pending {
         }
     }
 
+    /// For `health`: values may be secret, keys are not.
+    pub fn shown(&self) -> Value {
+        json!({"since": self.since, "by": self.by, "keys": self.keys(), "refused": self.refused})
+    }
+
     /// Every key that changes at either site.
     pub fn keys(&self) -> Vec<&str> {
         let mut keys: Vec<&str> = self.here.keys().chain(self.there.keys()).map(String::as_str).collect();
@@ -101,7 +107,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths::below(Some(folder.path()));
         assert_eq!(Pending::read(&paths).unwrap(), None);
-        let pair = |key: &str| Changes::from_iter([(key.to_owned(), "1".to_owned())]);
+        let pair = |key: &str| Changes::from_iter([(key.to_owned(), "hush".to_owned())]);
         let pending = Pending {
             since: Utc::default(),
             by: "root".to_owned(),
@@ -111,7 +117,8 @@ mod tests {
         };
         pending.write(&paths).unwrap();
         assert_eq!(Pending::read(&paths).unwrap(), Some(pending.clone()));
-        assert_eq!(pending.keys(), ["a.b", "a.c"]);
+        assert_eq!(pending.shown()["keys"], json!(["a.b", "a.c"]));
+        assert!(!pending.shown().to_string().contains("hush"), "a value may be a password");
         std::fs::write(&paths.pending_file, "{}").unwrap();
         let error = Pending::read(&paths).unwrap_err().to_string();
         assert!(error.contains("pending-update.json holds no change"), "{error}");

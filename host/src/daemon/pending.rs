@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use dr_watchdog_core::heartbeat::Reach;
 use dr_watchdog_core::{Moment, Now, Watchdog};
-use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
@@ -61,16 +60,6 @@ async fn complete(paths: Paths) {
     }
 }
 
-/// What `health` shows of it.
-pub(super) fn shown(found: &Result<Option<Pending>, PendingError>) -> Value {
-    match found {
-        Ok(Some(pending)) => json!({
-            "since": pending.since, "by": pending.by, "keys": pending.keys(), "refused": pending.refused,
-        }),
-        Ok(None) | Err(_) => Value::Null,
-    }
-}
-
 /// What is wrong with it.
 pub(super) fn problem(found: &Result<Option<Pending>, PendingError>, peer: &str) -> Option<Problem> {
     let drop_it = "`toolkit config update --forget` drops it";
@@ -116,9 +105,8 @@ mod tests {
         };
         let waits = problem(&pending(None), "b").unwrap();
         assert!(waits.message.contains("a change of a.b by ops is pending"), "{waits:?}");
-        assert_eq!(shown(&pending(None))["keys"], json!(["a.b"]));
         let refused = problem(&pending(Some("no such key")), "b").unwrap();
         assert!(refused.message.contains("site b refuses it: no such key"), "{refused:?}");
-        assert!(problem(&Ok(None), "b").is_none() && shown(&Ok(None)).is_null());
+        assert!(problem(&Ok(None), "b").is_none());
     }
 }

@@ -220,7 +220,7 @@ impl World {
             heartbeats: self.watched.silences.report(&self.config.watchdog.heartbeat),
             observed: self.watched.observing.last(),
             problems: &problems,
-            pending_update: pending::shown(&pending),
+            pending_update: pending.ok().flatten().map_or(Value::Null, |pending| pending.shown()),
             services,
         };
         health(now, core, &self.config, &beside)
