@@ -194,7 +194,7 @@ fn a_change_whose_answer_is_lost_is_finished_at_both_sites() {
 /// Without a group and at a terminal: what differs is shown, and one word changes it.
 #[test]
 fn the_bare_update_takes_over_the_other_sites_cluster_when_a_person_says_yes() {
-    let mut pair = Pair::settled(3, |_, recipe| recipe.peer_nodes = "192.0.2.99".to_owned());
+    let pair = Pair::settled(3, |_, recipe| recipe.peer_nodes = "192.0.2.99".to_owned());
     let bare = ["toolkit", "config", "update"];
     pair.b.configure(
         &configuration(&pair.b).replace("[site]\n", "[site]\nnodes = [\"192.0.2.21\", \"192.0.2.22\"]\n"),
