@@ -12,6 +12,7 @@ mod cuts;
 mod demo;
 mod fleet;
 mod grace;
+mod halfway;
 mod init;
 mod lab;
 mod legacy;
