@@ -65,7 +65,7 @@ fn at_a_terminal_of_40_columns_health_fits_and_no_color_is_heard() {
     for line in plain.lines() {
         assert!(line.chars().count() <= 40, "{line}\n{plain}");
     }
-    for words in ["CRITICAL", "serves", "takeover"] {
+    for words in ["WARNING", "serves", "takeover"] {
         assert!(plain.contains(words), "{words}\n{plain}");
     }
     let bare = seen(&lone, &["health"], &[("NO_COLOR", "1"), ("LC_ALL", "C")]);

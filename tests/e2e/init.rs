@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
+use dr_watchdog_tests::lab::arbiter::Arbiter;
 use dr_watchdog_tests::lab::{Node, Pair};
 use dr_watchdog_tests::program::system;
 use dr_watchdog_tests::wait;
@@ -256,12 +257,19 @@ impl Drop for Full {
 /// A disk that is full here or there while the configuration is written: nothing is written at either site.
 #[test]
 fn a_full_disk_at_either_site_leaves_both_without_a_configuration() {
-    let pair = Pair::empty(3);
+    let mut pair = Pair::empty(3);
     let file = answers_file(&pair);
-    let init = || pair.a.run(&["init", "--answers", &file]).is_orderly();
-    for (full, other) in [(&pair.a, &pair.b), (&pair.b, &pair.a)] {
+    let init = |pair: &Pair| pair.a.run(&["init", "--answers", &file]).is_orderly();
+    for is_here in [true, false] {
+        let full = if is_here { &pair.a } else { &pair.b };
         let disk = Full::over(full.root());
-        let told = init().expect(1);
+        // A server that was there before the disk would not see it.
+        let (network, scratch, keys) = (&pair.network, &pair.scratch, &pair.keys);
+        pair.doors[1] = None;
+        pair.doors[1] =
+            Some(Arbiter::start_at_site(network.namespace(Node::B), scratch, keys, &scratch.join("b")));
+        let (full, other) = if is_here { (&pair.a, &pair.b) } else { (&pair.b, &pair.a) };
+        let told = init(&pair).expect(1);
         told.says(&["cannot be written", "No space left on device", "nothing was changed"]);
         let left: Vec<_> =
             fs::read_dir(full.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -270,7 +278,7 @@ fn a_full_disk_at_either_site_leaves_both_without_a_configuration() {
         drop(disk);
         fs::remove_dir_all(full.root()).unwrap();
     }
-    init().expect(0);
+    init(&pair).expect(0);
     // A change of what is there: the old file stays whole.
     let before = fs::read_to_string(&pair.a.paths().config_file).unwrap();
     let folder = pair.a.paths().config_file.parent().unwrap().to_owned();

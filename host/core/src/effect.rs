@@ -173,6 +173,10 @@ pub enum Trigger {
     StateUnusable,
     /// The two sites' settings contradict each other.
     SettingsContradict,
+    /// An operator vouches that the other site is off.
+    PeerIsOff,
+    /// The other site spoke, which ends that word.
+    PeerIsNotOff,
     /// Settings that both sites must share differ.
     SettingsDiffer,
     /// They are the same again.
@@ -204,6 +208,8 @@ impl Trigger {
             Self::StateNotWritten => "stateNotWritten",
             Self::StateUnusable => "stateUnusable",
             Self::SettingsContradict => "settingsContradict",
+            Self::PeerIsOff => "peerIsOff",
+            Self::PeerIsNotOff => "peerIsNotOff",
             Self::SettingsDiffer => "settingsDiffer",
             Self::SettingsAgree => "settingsAgree",
             Self::BothStandby => "bothStandby",

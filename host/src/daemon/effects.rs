@@ -234,6 +234,7 @@ impl World {
         };
         let (action, why) = (decision.verdict.action.word(), &decision.verdict.description);
         tracing::info!(verdict = action, "{why}: {}", decision.outcome);
+        let asked_in = asked.situation();
         let record = records::decision(now, core, decision, asked);
         self.last_decision = Some(records::short(&record));
         let id = self.append(record);
@@ -244,7 +245,7 @@ impl World {
         if would_have && decision.verdict.action == Action::BeActive {
             self.watched.observing.would_have_taken_over(now.wall, id, core.peer());
         }
-        mailing::decision(self, now, core, decision, id);
+        mailing::decision(self, now, core, decision, asked_in, id);
         if decision.failure.is_none() {
             self.problems.remove(&Trigger::PolicyFailed);
         }
@@ -293,6 +294,7 @@ impl World {
                 | Trigger::AutomaticFailoverEnabled
                 | Trigger::ArbitersAnswer
                 | Trigger::SettingsAgree
+                | Trigger::PeerIsNotOff
         );
         if is_good {
             tracing::info!(notice = notice.trigger.word(), "{}", notice.text);

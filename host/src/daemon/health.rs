@@ -235,6 +235,15 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
             "check that its watchdog runs, that UDP reaches peer.heartbeatPort, and that both have one heartbeatKey",
         ));
     }
+    if core.durable().standing.is_peer_off {
+        problems.push(Problem::warning(
+            format!(
+                "an operator vouches that site {} is off: `manualFailover -a` works here without its word",
+                config.peer.name
+            ),
+            "nothing; its first signed message ends that",
+        ));
+    }
     if core.peer_and_self_standby(now) {
         problems.push(Problem::critical(
             "both sites are standby: nobody serves",

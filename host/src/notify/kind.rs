@@ -33,6 +33,8 @@ pub enum Kind {
     StateUnusable,
     /// The two sites' settings contradict each other.
     SettingsContradict,
+    /// An operator vouches that the other site is off.
+    PeerIsOff,
     /// Settings that both sites must share differ.
     SettingsDiffer,
     /// Both sites are standby.
@@ -77,7 +79,7 @@ const fn about(
 }
 
 /// Every kind, in the order in which `notify test --kind all` sends them.
-static TABLE: [About; 19] = [
+static TABLE: [About; 20] = [
     about(
         Kind::Test,
         "test",
@@ -214,6 +216,15 @@ static TABLE: [About; 19] = [
         "",
     ),
     about(
+        Kind::PeerIsOff,
+        "peerIsOff",
+        "heartbeat",
+        "an operator vouches that the other site is off",
+        "Nothing by itself: `manualFailover -a` works here without the other site's word from now on.",
+        "Nothing, if it is so. If it is not, start the other site's watchdog: its first signed message ends that word.",
+        "the other site spoke, which ends an operator's word that it is off",
+    ),
+    about(
         Kind::SettingsDiffer,
         "settingsDiffer",
         "configMonitor",
@@ -291,6 +302,8 @@ impl Kind {
             Trigger::StateNotWritten => Self::StateNotWritten,
             Trigger::StateUnusable => Self::StateUnusable,
             Trigger::SettingsContradict => Self::SettingsContradict,
+            Trigger::PeerIsOff => Self::PeerIsOff,
+            Trigger::PeerIsNotOff => return Meaning::End(Self::PeerIsOff),
             Trigger::SettingsAgree => return Meaning::End(Self::SettingsDiffer),
             Trigger::SettingsDiffer => Self::SettingsDiffer,
             Trigger::BothStandby => Self::BothStandby,
