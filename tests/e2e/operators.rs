@@ -132,6 +132,8 @@ fn every_trouble_of_the_manuals_list_is_mailed_once_with_its_end() {
     pair.network.heal();
     arrive(&pair, "a", "arbitersBelowWarning", 2);
     arrive(&pair, "a", "automaticFailoverDisabled", 2);
+    // Without a session at the arbiters A would not be seen to be alive.
+    pair.wait_well();
     pair.network.cut_silently(Node::A);
     arrive(&pair, "b", "peerLost", 1);
     arrive(&pair, "b", "arbitersNotManaged", 1);
