@@ -31,12 +31,18 @@ pub(super) fn encode(turn: &Turn) -> Vec<u8> {
         bytes.extend(instant.unix_ms().to_be_bytes());
     }
     for (text, bytes_max) in [(&off.by, AUTHOR_BYTES_MAX), (&off.reason, REASON_BYTES_MAX)] {
-        let text = &text[..text.floor_char_boundary(bytes_max)];
+        let text = cut(text, bytes_max);
         // It has at most 400 bytes.
         bytes.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
         bytes.extend(text.bytes());
     }
     bytes
+}
+
+/// The beginning of a text, whole characters only.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// Reads the content of the extension; what a later program appends is ignored.
