@@ -33,6 +33,14 @@ pub enum Event {
         #[serde(with = "crate::journal::exact")]
         answer: Result<f64, String>,
     },
+    /// An arbiter with a name is asked at its last known address from now on, because no name server tells the present
+    /// one; or at the present one again.
+    AddressAged {
+        /// Position in the settings.
+        arbiter: usize,
+        /// The last known address, or `None` for the present one.
+        old: Option<String>,
+    },
     /// Every arbiter of a sweep has been pinged; answers [`crate::effect::Effect::SweepArbiters`].
     SweepEnded {
         /// Which sweep.

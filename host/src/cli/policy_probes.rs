@@ -34,8 +34,18 @@ const KEYS: [&str; 7] = ["now", "situation", "waitTime", "arbiters", "ping", "tc
 /// Keys that `arbiters ping|sessions --json` prints beside `arbiters`: read over, so that its output is a probes file.
 const READ_OVER: [&str; 6] = ["time", "role", "total", "reachable", "managed", "warning"];
 /// Keys of one arbiter.
-const ARBITER: [&str; 9] =
-    ["ping", "rttMs", "lastGood", "why", "ssh", "sshError", "sessions", "managed", "absentSince"];
+const ARBITER: [&str; 10] = [
+    "ping",
+    "rttMs",
+    "lastGood",
+    "why",
+    "oldAddress",
+    "ssh",
+    "sshError",
+    "sessions",
+    "managed",
+    "absentSince",
+];
 const SESSION: [&str; 2] = ["from", "ageMs"];
 const PING: [&str; 3] = ["ping", "rttMs", "why"];
 const TCP: [&str; 3] = ["open", "elapsedMs", "why"];

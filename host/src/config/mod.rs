@@ -8,6 +8,7 @@ pub mod arithmetic;
 pub mod certificate;
 pub mod defaults;
 mod error;
+pub mod host;
 mod lower;
 pub mod model;
 pub mod pending;

@@ -112,6 +112,7 @@ impl Watchdog {
             Event::PeerPingEnded { ping, answered } => self.peer_ping_ended(now, ping, answered),
             Event::HeartbeatHeard(beat) => self.heartbeat_heard(now, beat),
             Event::ArbiterPinged { arbiter, answer } => self.view.pinged(now.wall, arbiter, answer),
+            Event::AddressAged { arbiter, old } => self.view.address_aged(arbiter, old),
             Event::SweepEnded { sweep } => self.sweep_ended(now, sweep),
             Event::ArbiterLooked { arbiter, result } => {
                 self.view.looked(now.wall, arbiter, result, &self.settings.managed_rule);

@@ -24,8 +24,9 @@ use super::pair::site::There;
 use super::{Globals, exit, output, service};
 use crate::config::{Machine, Surroundings as _};
 use crate::paths::Paths;
-use crate::peer::remote::To;
+use crate::peer::remote::{Login, To};
 use crate::probe::ssh::Adapter;
+use crate::probe::ssh::known_hosts::standard_files;
 use answers::Answers;
 use files::{Made, Plan};
 use prerequisites::{Mark, Row};
@@ -235,7 +236,9 @@ fn there(answers: &Answers) -> Result<There, String> {
             answers["ssh.identity"]
         )
     })?;
-    There::at(&answers["peer.name"], destination)
+    // No configuration says otherwise yet.
+    let known_hosts = standard_files(std::env::var("HOME").ok().as_deref());
+    There::at(&answers["peer.name"], Login { destination, known_hosts })
 }
 
 fn check(args: &Args, answers: &Answers, there: Option<&There>) -> Result<Vec<Row>, Failed> {

@@ -9,7 +9,7 @@ use dr_watchdog_sdk::threshold::{SCALE, Threshold, ThresholdError};
 use super::arbiters;
 use crate::config::defaults;
 use crate::config::error::quoted;
-use crate::config::model::Arbiter;
+use crate::config::model::{Arbiter, Freshness};
 use crate::config::reader::{Keys, Reader};
 use crate::config::values::{self, spelled};
 
@@ -29,7 +29,7 @@ pub(super) struct Lowered {
     pub(super) arbiters: Vec<Arbiter>,
 }
 
-pub(super) fn watchdog(root: &Reader<'_>) -> Lowered {
+pub(super) fn watchdog(root: &Reader<'_>, freshness: Freshness) -> Lowered {
     let table = root.table("watchdog", WATCHDOG);
     let heartbeat = heartbeat(&table.table("heartbeat", HEARTBEAT));
     let notification = notification(&table.table("notification", NOTIFICATION));
@@ -37,7 +37,7 @@ pub(super) fn watchdog(root: &Reader<'_>) -> Lowered {
     let threshold = thresholds(&detection.table("threshold", THRESHOLD));
     let is_custom = detection.is_true("isCustom").unwrap_or_default();
     let (wait_duration, wait_duration_s) = wait_duration(&detection);
-    let (shown, arbiters) = arbiters::arbiters(&detection);
+    let (shown, arbiters) = arbiters::arbiters(&detection, freshness);
     arbiters::check_count(&detection, arbiters.len(), is_custom, threshold.failover);
     let failure_detection = FailureDetection {
         is_custom,
