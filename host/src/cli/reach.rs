@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use super::{exit, output};
 use crate::config::chain;
 use crate::daemon::ping_all;
-use crate::peer::remote::{Remote, To};
+use crate::peer::remote::{Login, Remote, To};
 use crate::probe::ping::Pinger;
+use crate::probe::ssh::known_hosts;
 
 const INPUT_BYTES_MAX: u64 = 1 << 20;
 /// Nodes of a site; those beyond are told and not asked.
@@ -126,8 +127,9 @@ async fn from_here(node: String, wanted: &Wanted) -> Reached {
 
 async fn log_in(host: &str, wanted: &Wanted, host_key: Option<&str>) -> Result<Remote, String> {
     let to = To { host, port: wanted.port, user: &wanted.user, source: None, host_key };
-    let to = to.with_identity(Path::new(&wanted.identity)).map_err(|error| chain(&error))?;
-    Remote::connect(&to).await.map_err(|error| chain(&error))
+    let destination = to.with_identity(Path::new(&wanted.identity)).map_err(|error| chain(&error))?;
+    let known_hosts = known_hosts::standard_files(std::env::var("HOME").ok().as_deref());
+    Remote::connect(&Login { destination, known_hosts }).await.map_err(|error| chain(&error))
 }
 
 async fn from_node(node: String, wanted: Wanted) -> Reached {
