@@ -224,8 +224,8 @@ fn a_check_finds_one_device_under_two_names_and_says_why_another_is_no_arbiter()
     let (code, said) = site.run(&["check", "--samples", "1", "--alone"]);
     assert_eq!(code, Some(1), "{said}");
     for piece in [
-        "PROBLEM  127.0.0.1, localhost: they are one device, 127.0.0.1 port",
-        "PROBLEM  127.0.0.3: no look succeeded: unreachable",
+        "PROBLEM 127.0.0.1, localhost: they are one device, 127.0.0.1 port",
+        "PROBLEM 127.0.0.3: no look succeeded: unreachable",
         "let SSH in from here",
         "a round with half of them mute takes at most",
     ] {

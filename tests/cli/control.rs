@@ -330,3 +330,16 @@ fn an_active_site_whose_policy_cannot_run_is_critical_and_says_what_that_means()
         });
     assert_eq!((&health["status"], &health["role"]), (&"critical".into(), &"active".into()), "{health}");
 }
+
+/// Sixty programs that hold the line and say nothing must not keep an operator waiting.
+#[test]
+fn idle_connections_do_not_hold_up_a_command() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    let socket = lone.site.paths().socket.clone();
+    let idle: Vec<_> = (0..60).map(|_| std::os::unix::net::UnixStream::connect(&socket).unwrap()).collect();
+    let begun = std::time::Instant::now();
+    on(&lone.site, &["api", "v1", "config", "--include", "role"]).expect(0).says(&["standby"]);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    drop(idle);
+}

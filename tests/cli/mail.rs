@@ -142,12 +142,9 @@ fn every_kind_of_mail_reaches_the_server_once() {
         "arbitersBelowWarning",
         "becameStandby",
         "becameActive",
-        "filesNotFetched",
         "peerLogInFailed",
-        "mysqlPrimaryUnknown",
-        "replicationBroken",
         "arbitersNotManaged",
-        "filesBroken",
+        "settingsDiffer",
     ] {
         assert_eq!(count(&kept, kind), 1, "{kind}");
     }

@@ -25,5 +25,6 @@ mod policy_cases;
 mod policy_reload;
 mod readme;
 mod replay;
+mod screens;
 mod state_file;
 mod stories;

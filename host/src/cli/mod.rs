@@ -50,6 +50,7 @@ mod policy_replay;
 mod policy_report;
 pub mod policy_test;
 pub mod policy_types;
+pub mod reach;
 pub mod run;
 pub mod screen;
 mod service;
@@ -172,6 +173,9 @@ enum Command {
     /// Swallows its input, for the other site; not for people.
     #[command(hide = true)]
     Sink,
+    /// Whether this site's nodes reach the other one, for the other site; not for people.
+    #[command(hide = true)]
+    Reach,
     /// One question to the daemon, for the other site; not for people.
     #[command(hide = true)]
     Ask(ask::Args),
@@ -231,6 +235,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::ManualFailover(args) => pair::failover::run(&globals, &args),
         Command::Init(args) => init::run(&globals, &args),
         Command::Sink => sink::run(),
+        Command::Reach => reach::run(),
         Command::Ask(args) => ask::run(&globals, &args),
         Command::Health(args) => health::run(&globals, args),
         Command::Api(args) => api::run(&globals, args),

@@ -58,6 +58,11 @@ async fn a_session_is_as_old_as_the_look_that_last_saw_its_count_move() {
     let is_old = |age: &Option<u64>| age.is_some_and(|age_ms| u128::from(age_ms) >= still.as_millis());
     next(&mut reports, "a session that nobody uses grows old", |report| held_age(report).filter(is_old))
         .await;
+    // An operator's look beside the series has a connection of its own, and knows what the series knows.
+    let beside = looking.look_once(true).await;
+    let sessions = beside[0].sessions.as_ref().unwrap().as_ref().unwrap();
+    let held = sessions.iter().find(|session| session.from == "127.0.0.3").unwrap();
+    assert!(is_old(&held.age_ms), "{sessions:?}");
     holding.release();
     holding.shutdown().await;
 

@@ -76,11 +76,11 @@ impl Watchdog {
         let (peer_claims, peer_epoch) = (beat.phase.claims_active(), beat.epoch);
         let series = self.peer_standby.map_or(now.mono, |(first, _)| first);
         self.peer_standby = (beat.phase == Phase::Standby).then_some((series, now.mono));
+        let turn = beat.turn.clone();
         self.peer = Some(beat);
         self.peer_spoke(peer_claims);
-        if self.boot_until.is_some() {
-            self.boot_ended();
-        }
+        self.peer_turned(now, turn);
+        self.end_boot_if_verified();
         if peer_claims {
             if self.durable.both_standby_until.is_some() || self.durable.wait_until.is_some() {
                 self.clear_waits();

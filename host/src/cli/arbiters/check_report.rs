@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use dr_watchdog_sdk::Utc;
 use serde_json::{Map, Value, json};
 
-use super::table::fitted;
+use super::table::{INDENT, fitted, wrapped};
 use crate::arbiters::findings::{Finding, Level, PeerSight};
 use crate::arbiters::round::Round;
 use crate::arbiters::{Linger, Surveyed};
@@ -98,18 +98,20 @@ pub(super) fn lines(checked: &Checked, width: Option<usize>) -> Vec<String> {
             Level::Note => "note",
         };
         let whom = if finding.arbiters.is_empty() { "all".to_owned() } else { finding.arbiters.join(", ") };
-        lines.push(format!("{level}  {whom}: {}", finding.message));
+        lines.extend(wrapped(&format!("{level} {whom}: {}", finding.message), width));
         if !finding.remedy.is_empty() {
-            lines.push(format!("         {}", finding.remedy));
+            let below = width.map(|width| width.saturating_sub(INDENT.len()));
+            lines.extend(wrapped(&finding.remedy, below).into_iter().map(|line| format!("{INDENT}{line}")));
         }
     }
-    lines.push(format!(
+    let round = format!(
         "a round with half of them mute takes at most {} s (pings {} s, looks {} s); W = {} s",
         checked.round.longest().as_secs_f64(),
         checked.round.pings.as_secs_f64(),
         checked.round.looks.as_secs_f64(),
         checked.window.as_secs_f64(),
-    ));
+    );
+    lines.extend(wrapped(&round, width));
     if checked.findings.is_empty() {
         lines.push("nothing speaks against these arbiters".to_owned());
     }
@@ -190,7 +192,7 @@ mod tests {
             "junos",
             "counter, moves",
             "14.7 s",
-            "warning  r1: it keeps",
+            "warning r1: it keeps",
             "set this",
             "takes at most 25 s (pings 25 s, looks 10 s); W = 15 s",
         ] {

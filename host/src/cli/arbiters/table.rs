@@ -13,7 +13,7 @@ const SESSIONS_SHOWN_MAX: usize = 4;
 /// Arbiters whose trouble is told in a sentence.
 const SENTENCES_SHOWN_MAX: usize = 20;
 /// Before the further lines of a sentence.
-const INDENT: &str = "    ";
+pub(super) const INDENT: &str = "    ";
 const MS_PER_S: i64 = 1_000;
 const S_PER_MIN: i64 = 60;
 const MIN_PER_H: i64 = 60;
@@ -41,7 +41,7 @@ pub(super) fn lines(report: &Value, wants_sessions: bool, width: Option<usize>) 
     fitted(&mut table, width);
     let mut lines = vec![table.to_string()];
     lines.extend(told);
-    lines.push(summary(report, wants_sessions));
+    lines.extend(wrapped(&summary(report, wants_sessions), width));
     lines
 }
 
@@ -62,7 +62,7 @@ fn sentences(rows: &[(&String, &Value)], width: Option<usize>) -> Vec<String> {
     let mut lines: Vec<String> = told
         .iter()
         .take(SENTENCES_SHOWN_MAX)
-        .flat_map(|(name, sentence)| wrapped(&format!("{name}: {sentence}"), width.unwrap_or(usize::MAX)))
+        .flat_map(|(name, sentence)| wrapped(&format!("{name}: {sentence}"), width))
         .collect();
     if told.len() > SENTENCES_SHOWN_MAX {
         let more = told.len() - SENTENCES_SHOWN_MAX;
@@ -72,7 +72,8 @@ fn sentences(rows: &[(&String, &Value)], width: Option<usize>) -> Vec<String> {
 }
 
 /// A sentence in lines of this width; a longer word has a line to itself, so that it can be copied whole.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
+    let width = width.unwrap_or(usize::MAX);
     let mut lines: Vec<String> = Vec::new();
     for piece in text.split_whitespace() {
         match lines.last_mut() {
@@ -94,7 +95,7 @@ fn is_trouble(seen: &Value, wants_sessions: bool) -> bool {
 fn ping_row(report: &Value, seen: &Value) -> Vec<String> {
     vec![
         if seen["ping"] == true { "answers" } else { "silent" }.to_owned(),
-        seen["rttMs"].as_f64().map(|rtt| format!("{rtt:.1} ms")).unwrap_or_default(),
+        seen["rttMs"].as_f64().map(round_trip).unwrap_or_default(),
         ago(report, &seen["lastGood"]).unwrap_or_else(|| "never seen".to_owned()),
         [Some(word(&seen["why"])).filter(|why| !why.is_empty()), old_address(seen)]
             .into_iter()
@@ -102,6 +103,11 @@ fn ping_row(report: &Value, seen: &Value) -> Vec<String> {
             .collect::<Vec<String>>()
             .join("; "),
     ]
+}
+
+/// A round trip with as many digits as say something.
+pub(super) fn round_trip(ms: f64) -> String {
+    if ms < 1.0 { format!("{ms:.3} ms") } else { format!("{ms:.1} ms") }
 }
 
 /// That no name server told its address.
@@ -225,7 +231,7 @@ mod tests {
             "r2": {"ping": false, "why": "timeout"},
         }});
         let lines = lines(&report, false, Some(80));
-        for piece in ["0.8 ms", "now", "never seen", "timeout"] {
+        for piece in ["0.840 ms", "now", "never seen", "timeout"] {
             assert!(lines[0].contains(piece), "{piece}: {}", lines[0]);
         }
         assert_eq!(lines[1], "1 of 2 answer ping: below the warning threshold; not: 1 × timeout");
@@ -240,10 +246,11 @@ mod tests {
         for wants_sessions in [true, false] {
             let lines = lines(&report, wants_sessions, Some(80)).join("\n");
             assert!(lines.lines().all(|line| line.chars().count() <= 80), "{lines}");
+            assert!(lines.lines().count() > 6, "{lines}");
             assert!(lines.contains("last") && lines.contains("192.0.2.9"), "{lines}");
         }
         let long = format!("see {}", "x".repeat(100));
-        assert_eq!(wrapped(&long, 80), ["see".to_owned(), format!("{INDENT}{}", "x".repeat(100))]);
+        assert_eq!(wrapped(&long, Some(80)), ["see".to_owned(), format!("{INDENT}{}", "x".repeat(100))]);
     }
 
     #[test]
