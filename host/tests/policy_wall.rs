@@ -157,7 +157,8 @@ fn a_script_without_a_namespace_signals_nobody_else() {
         return;
     }
     let open = Open::new();
-    let verdict = r#"echo '{"state":"standby","action":"nothing","description":"good","payload":{"waitTime":""}}'"#;
+    let verdict =
+        r#"echo '{"state":"standby","action":"nothing","description":"good","payload":{"waitTime":""}}'"#;
     let eval = |body: &str| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--pid", "--fork", "--kill-child", "sh", "-c", WAITING, FORBIDDING, "12345"]);

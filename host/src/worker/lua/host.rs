@@ -65,8 +65,9 @@ pub(super) fn install<'scope, 'env: 'scope>(
         dr.raw_set(key, &made)?;
         Ok(made)
     })?;
-    let rules = lua.create_table_with_capacity(0, 1)?;
+    let rules = lua.create_table_with_capacity(0, 2)?;
     rules.raw_set("__index", lazily)?;
+    rules.raw_set("__pairs", lua.create_function(|lua, dr| all(lua, &dr))?)?;
     dr.set_metatable(Some(rules))?;
     let globals = lua.globals();
     globals.raw_set("dr", dr)?;
@@ -76,6 +77,15 @@ pub(super) fn install<'scope, 'env: 'scope>(
         Ok(())
     })?;
     globals.raw_set("print", print)
+}
+
+/// Everything in `dr`, for who lists it.
+fn all(lua: &Lua, dr: &Table) -> mlua::Result<(Function, Table)> {
+    let all = lua.create_table_with_capacity(0, NAMES.len())?;
+    for name in NAMES {
+        all.raw_set(name, dr.get::<mlua::Value>(name)?)?;
+    }
+    Ok((lua.globals().raw_get("next")?, all))
 }
 
 fn ask(lua: &Lua, host: &dyn Host, name: &str, request: &Value) -> mlua::Result<mlua::Value> {
