@@ -213,9 +213,12 @@ fn at_hand(globals: &Globals, args: &Args, spec: &mut PolicySpec) -> (Stale, Vec
             (of_config(&config, &paths.config_file), Vec::new())
         }
         Err(errors) if errors.unreadable && !paths.config_file.exists() => (Stale::reference(), Vec::new()),
-        Err(errors) => {
-            (Stale::reference(), vec![format!("exclusion.wait of the configuration is not used: {errors}")])
-        }
+        Err(errors) => (
+            Stale::reference(),
+            vec![format!(
+                "this site's configuration is not used, neither its exclusion.wait nor its [policy]: {errors}"
+            )],
+        ),
     }
 }
 
