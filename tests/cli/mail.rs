@@ -15,7 +15,7 @@ use serde_json::json;
 const MAIL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Alarms of a bad minute.
-const ALARMS: usize = 20_000;
+const ALARMS: usize = 2_000;
 
 /// A site that mails to two people, with these lines in `[smtp]`.
 fn lone(smtp: impl Fn(&Ledger) -> String) -> Lone {
