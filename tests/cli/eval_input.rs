@@ -135,3 +135,24 @@ fn without_probes_the_arbiters_themselves_are_looked_at() {
     assert!(details.contains(&host), "{details}");
     assert_eq!(answer["staleMs"], 7_000, "{answer}");
 }
+
+/// Goal: a name that nobody has is told with the one that was meant: evidence of a stranger would count for nothing.
+#[test]
+fn an_unknown_arbiter_and_an_unknown_section_are_errors_that_name_the_nearest() {
+    let bench = Bench::new();
+    let file = bench.policy("x.lua", "return { evaluate = function() return dr.verdict.nothing('') end }");
+    let mut probes = free_arbiters();
+    let seen = probes["arbiters"]["203.0.113.1"].clone();
+    probes["arbiters"]["203.0.113.11"] = seen;
+    bench.scratch.write("probes.json", probes.to_string());
+    bench.eval(&file).expect(2).says(&["203.0.113.11", "did you mean \\\"203.0.113.1\\\"?"]);
+    bench.scratch.write("probes.json", free_arbiters().to_string());
+    let mut wrong = sections("standby");
+    wrong["watchdogs"] = json!({});
+    bench.scratch.write("sections.json", wrong.to_string());
+    bench.eval(&file).expect(2).says(&["watchdogs", "did you mean \\\"watchdog\\\"?"]);
+    let mut wrong = sections("standby");
+    wrong["core"] = json!(3);
+    bench.scratch.write("sections.json", wrong.to_string());
+    bench.eval(&file).expect(2).says(&["core: found 3, expected an object"]);
+}

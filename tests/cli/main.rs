@@ -14,6 +14,7 @@ mod eval_input;
 mod eval_shapes;
 mod generated;
 mod help;
+mod hostile_scripts;
 mod journal;
 mod json_always;
 mod lua_types;

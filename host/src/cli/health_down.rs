@@ -209,6 +209,7 @@ fn policy(config: Option<&Config>) -> Value {
         "restarts": null,
         "pid": null,
         "lastFailure": null,
+        "missing": null,
         "failure": null,
         "hint": null,
         "loadedVersion": null,

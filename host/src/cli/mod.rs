@@ -202,15 +202,19 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = spelling::meant(args);
     // What follows `--` is another program's.
     output::begin(args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json"));
-    let code = match Cli::try_parse_from(args) {
+    let code = match Cli::try_parse_from(&args) {
         Ok(cli) => run(cli),
         Err(error) => {
             // A closed standard output while printing help is nobody's problem.
             let _ = error.print();
             if error.use_stderr() {
                 let text = error.to_string();
-                let first = text.lines().next().unwrap_or_default();
-                output::noted(first.trim_start_matches("error: "));
+                // What is missing or wrong stands in the lines up to the first empty one.
+                let lines: Vec<&str> =
+                    text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+                let message = lines.join(" ").trim_start_matches("error: ").to_owned();
+                output::noted(&message);
+                policy_eval::misused(&args, &message);
             }
             exit::code(if error.use_stderr() { exit::USAGE } else { exit::OK })
         }

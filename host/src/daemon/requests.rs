@@ -198,6 +198,7 @@ impl World {
                 "correct the file (`policy check` tries it), then `policy reload`",
             ));
         }
+        problems.extend(script_without_wall(&policy));
         let pending = Pending::read(&self.paths);
         problems.extend(pending::problem(&pending, &self.config.peer.name));
         if self.link.is_none() {
@@ -225,6 +226,18 @@ impl World {
         };
         health(now, core, &self.config, &beside)
     }
+}
+
+/// Whether the policy is a script that could do to other processes what its user can.
+fn script_without_wall(policy: &Value) -> Option<Problem> {
+    let missing: Vec<&str> = policy["missing"].as_array()?.iter().filter_map(Value::as_str).collect();
+    if policy["engine"] != "script" || missing.is_empty() {
+        return None;
+    }
+    Some(Problem::warning(
+        format!("the policy is a script, and this system refuses it {}", missing.join(", ")),
+        "run the watchdog as root, or allow user namespaces; until then the script must be one that you trust",
+    ))
 }
 
 /// What `health` warns of about mail.

@@ -53,7 +53,7 @@ pub(super) fn install<'scope, 'env: 'scope>(
         let key = key.to_string()?;
         let made = match key.as_str() {
             "config" => {
-                let sections = host.call(method::CONFIG, &json!({})).map_err(failure::host)?;
+                let sections = host.call_text(method::CONFIG, &json!({})).map_err(failure::host)?;
                 mlua::Value::UserData(lua.create_userdata(Node::root(sections))?)
             }
             "policy" => convert::to_lua(lua, &json!({ "config": policy_config }))?,
