@@ -1,4 +1,4 @@
-//! Commands with a daemon that runs, beside the start of the program alone, and that beside a start of Python.
+//! Commands with a daemon that runs, beside the start of the program alone.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
