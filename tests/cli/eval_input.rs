@@ -2,7 +2,7 @@
 
 use dr_watchdog_tests::eval::{Bench, free_arbiters, sections};
 use dr_watchdog_tests::lab::Lone;
-use dr_watchdog_tests::program::{Run, arbitration_plugin, command, run, twin};
+use dr_watchdog_tests::program::{Run, arbitration_plugin, command, run, twin, witness_plugin};
 use serde_json::{Value, json};
 
 /// `policy eval` of these two documents; `None` leaves one out.
@@ -114,6 +114,25 @@ fn sessions_grow_stale_as_the_configuration_at_hand_says() {
     let answer = bench.eval_with(&arbitration_plugin(), &["--root", &root]).expect(0).json();
     assert_eq!(answer["staleMs"], 80_000, "{answer}");
     assert!(answer["warnings"].to_string().contains("is not used"), "{answer}");
+}
+
+/// Goal: what the configuration grants and asks for need not be said again; with probes no packet leaves all the same.
+#[test]
+fn a_policy_runs_as_the_configuration_at_hand_grants() {
+    let bench = Bench::new();
+    let config = bench.scratch.write("config.json", r#"{"url": "http://192.0.2.9:8080/sites/a"}"#);
+    let lone = Lone::new(|_, _| {});
+    let (root, config) = (lone.site.root().to_str().unwrap(), config.to_str().unwrap());
+    let ask = || bench.eval_with(&witness_plugin(), &["--root", root, "--config", config]).json();
+    assert!(ask()["warnings"].to_string().contains("asks for what it is not granted"));
+    let file = &lone.site.paths().config_file;
+    let text = std::fs::read_to_string(file).unwrap();
+    let granted = text.replacen("[policy]\n", "[policy]\ngrants = [\"network\"]\n", 1);
+    assert_ne!(text, granted);
+    std::fs::write(file, granted).unwrap();
+    let answer = ask();
+    assert!(!answer["warnings"].to_string().contains("asks for"), "{answer}");
+    assert_eq!(answer["error"], Value::Null, "{answer}");
 }
 
 /// Without --probes the arbiters of the configuration are looked at: here nobody is there.

@@ -194,7 +194,7 @@ fn entry(policy: &Table) -> mlua::Result<Function> {
         other => {
             let found = other.type_name();
             Err(failure::load(format!(
-                "the table that the policy returns must have a function evaluate; its evaluate is a {found}"
+                "the table that the policy returns must have a function evaluate; its evaluate is of type {found}"
             )))
         }
     }
