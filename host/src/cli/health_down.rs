@@ -132,7 +132,8 @@ fn states(paths: &Paths) -> Value {
 /// The operator's switch goes on over a stop; whether the other one stood open is only known of the past.
 fn automatic_failover(stored: Option<&Durable>, states: &Value) -> Value {
     let off = stored.and_then(|stored| stored.operator_off.as_ref());
-    let agreed = stored.map(|stored| stored.switch.is_agreed || stored.switch.count == 0);
+    let turned = stored.map(|stored| stored.switch).filter(|switch| switch.count > 0);
+    let agreed = turned.map(|switch| switch.is_agreed);
     match off.filter(|off| off.until.is_none_or(|until| until > now().wall)) {
         Some(off) => {
             json!({"enabled": false, "until": off.until, "reason": off.reason, "by": off.by, "agreed": agreed})

@@ -144,7 +144,10 @@ fn mode(health: &Value) -> Said {
 }
 
 fn automatic(automatic: &Value) -> Said {
+    // What lost arbiters switch off is this site's alone.
+    let is_own = automatic["by"] == "dr-watchdog";
     let (agreed, tone) = match automatic["agreed"].as_bool() {
+        Some(true) if is_own => ("", Tone::Plain),
         Some(true) => (", at both sites", Tone::Plain),
         Some(false) => ("; PENDING: the other site has not agreed yet", Tone::Warning),
         None => ("", Tone::Plain),

@@ -171,7 +171,7 @@ fn show(health: &Value, agreement: &Value, is_json: bool) -> ExitCode {
     output::line(&line);
     let other = agreement["site"].as_str().unwrap_or("of the other side");
     output::line(&match agreement["agreed"].as_bool() {
-        Some(true) => format!("site {other} agrees"),
+        Some(true) => format!("site {other} agrees with the operator's switch"),
         Some(false) => format!(
             "site {other} has not agreed ({}); {}",
             text(&agreement["why"]),

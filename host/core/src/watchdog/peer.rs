@@ -47,8 +47,13 @@ impl Watchdog {
             }
             (Reach::Unknown | Reach::Up { .. }, Reach::Lost { .. }) => {
                 let tries = self.settings.heartbeat.tries;
+                let next = if self.boot_until.is_some() {
+                    "the policy is asked when the boot time is over"
+                } else {
+                    "the policy is asked"
+                };
                 let text = format!(
-                    "the other site does not answer: {tries} pings of its VIP{} were lost; the policy is asked",
+                    "the other site does not answer: {tries} pings of its VIP{} were lost; {next}",
                     if self.settings.has_peer_nodes { " and those of its nodes" } else { "" }
                 );
                 self.peer_standby = None;

@@ -71,6 +71,8 @@ impl Watchdog {
             _ if self.lease.is_some() => None,
             // The program there does not say.
             Some(peer) if peer.turn.is_none() => None,
+            // Nobody turned it here, and nobody was heard.
+            None if switch.count == 0 => None,
             _ => Some(switch.is_agreed || switch.count == 0),
         }
     }
