@@ -195,7 +195,10 @@ fn commands(steps: &[Step]) -> Found {
             Ok(_) => {}
         }
     }
-    pass(format!("{} programs are there and executable", steps.len()))
+    pass(match steps.len() {
+        1 => "its program is there and executable".to_owned(),
+        programs => format!("{programs} programs are there and executable"),
+    })
 }
 
 fn disk(folder: &Path) -> Found {

@@ -37,7 +37,7 @@ pub(super) const POLICY_MEMORY_BYTES: u64 = 128 << 20;
 pub(super) const STEP_DEADLINE: Duration = s(300);
 
 /// All of them, key by key. `exclusion.wait` is not here: its default is computed from the others.
-pub const TABLE: [Default; 47] = [
+pub const TABLE: [Default; 49] = [
     default("mode", "\"enforce\"", "verdicts are carried out; \"observe\" only records them"),
     default("site.initialRole", "\"standby\"", "a site without a stored state must not serve unasked"),
     default("peer.sshPort", "22", "TCP port; the port of SSH"),
@@ -106,6 +106,16 @@ pub const TABLE: [Default; 47] = [
     default("policy.sandbox.seccomp", "true", "a further wall, where the kernel has it"),
     default("policy.sandbox.landlock", "true", "a further wall, where the kernel has it"),
     default("policy.script.user", "\"\"", "user; without one the script runs as the watchdog does"),
+    default(
+        "policy.script.memory",
+        "\"512MiB\"",
+        "bytes; of all its processes together, any interpreter starts",
+    ),
+    default(
+        "policy.script.processes",
+        "\"own\"",
+        "its own, none of which outlives it; \"machine\": it sees all",
+    ),
     default("policy.script.secrets", "true", "old scripts log in to the arbiters by themselves"),
     default("file.backup.maxCount", "3", "backups; the manual's"),
     default("file.backup.hoursOfDay", "\"*\"", "hours 0 to 23; every hour"),

@@ -11,6 +11,7 @@ mod error;
 pub mod host;
 mod lower;
 pub mod model;
+pub mod pending;
 mod raw;
 mod reader;
 mod report;

@@ -25,6 +25,16 @@ const EXCLUSION: Keys = Keys {
     ],
     later: &["resumeAlone", "honourBeStandby", "fence"],
 };
+/// What F is reckoned from, with itself.
+const OF_WAIT: [&str; 7] = [
+    "exclusion.wait",
+    "exclusion.lease",
+    "exclusion.fenceDeadline",
+    "exclusion.look",
+    "exclusion.lookTimeout",
+    "exclusion.clockError",
+    "exclusion.slack",
+];
 /// A clock that is wrong by more than a tenth is broken.
 const CLOCK_ERROR_MAX: f64 = 0.1;
 const PPM: f64 = 1e6;
@@ -95,7 +105,8 @@ fn mode(table: &Reader<'_>) -> ExclusionMode {
 
 fn check(table: &Reader<'_>, exclusion: &Exclusion, beside: Beside) {
     let lease = exclusion.lease;
-    if lease < exclusion.keep_alive * 3 {
+    let is_known = |keys: &[&str]| !table.report.is_any_wrong(keys);
+    if lease < exclusion.keep_alive * 3 && is_known(&["exclusion.lease", "exclusion.keepAlive"]) {
         table.wrong(
             "lease",
             spelled(lease),
@@ -105,7 +116,8 @@ fn check(table: &Reader<'_>, exclusion: &Exclusion, beside: Beside) {
             ),
         );
     }
-    if lease < beside.heartbeat_timeout * 2 {
+    let is_timeout_known = is_known(&["exclusion.lease", "watchdog.heartbeat.timeout"]);
+    if lease < beside.heartbeat_timeout * 2 && is_timeout_known {
         table.wrong(
             "lease",
             spelled(lease),
@@ -113,7 +125,7 @@ fn check(table: &Reader<'_>, exclusion: &Exclusion, beside: Beside) {
         );
     }
     let least = exclusion.least_wait();
-    if exclusion.wait < least {
+    if exclusion.wait < least && is_known(&OF_WAIT) {
         table.wrong("wait", spelled(exclusion.wait), format!("at least F = {}", formula(exclusion)));
     }
     if beside.heartbeat_interval > lease / 2 {

@@ -64,7 +64,9 @@ fn heartbeat(table: &Reader<'_>) -> Heartbeat {
     };
     let (timeout, tries) = (heartbeat.timeout.duration(), heartbeat.retries + 1);
     let round = timeout * tries;
-    if heartbeat.interval.duration() < round {
+    let keys = ["retries", "timeout", "interval"].map(|key| table.path_of(key));
+    let is_known = !table.report.is_any_wrong(&keys.each_ref().map(String::as_str));
+    if is_known && heartbeat.interval.duration() < round {
         table.wrong(
             "interval",
             format!("{}, shorter than one round", spelled(heartbeat.interval.duration())),
@@ -110,7 +112,8 @@ fn thresholds(table: &Reader<'_>) -> Thresholds {
             .unwrap_or_else(|| Thresholds::adjust_managed_beside(failover)),
         warning: threshold(table, "warning").unwrap_or(manual.warning),
     };
-    if thresholds.adjust_managed > thresholds.failover {
+    let is_known = !table.report.is_any_wrong(&[&table.path_of("failover"), &table.path_of("adjustManaged")]);
+    if is_known && thresholds.adjust_managed > thresholds.failover {
         table.wrong(
             "adjustManaged",
             format!("{} above failover = {}", thresholds.adjust_managed, thresholds.failover),
