@@ -102,7 +102,8 @@ pub fn cpu_time() -> Duration {
 
 /// A device that only its operator knows.
 pub fn custom() -> Custom {
-    let pattern = r"^(?<state>\w+) +(?<port>\d+) <- (?<from>\S+):\d+ idle (?<ageS>\d+)$";
+    let pattern =
+        r"^(?<state>\w+) +(?<port>\d+) <- (?<from>\S+):\d+ idle (?<ageS>\d+)(?: received (?<counter>\d+))?$";
     Custom {
         command: "show sessions".to_owned(),
         pattern: Regex::new(pattern).unwrap(),

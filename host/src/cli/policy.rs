@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Most memory of a guest: the default of `policy.memory`.
 const MEMORY_BYTES: u64 = 128 << 20;
 /// The word for the policy that decides where nobody wrote one.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 
 /// Arguments of `policy`.
 #[derive(Debug, clap::Subcommand)]
