@@ -107,9 +107,6 @@ local function gather(ctx, facts, shares)
 end
 
 local function evaluate(ctx)
-  if ctx.role ~= "active" and ctx.role ~= "standby" then
-    error("this site is " .. tostring(ctx.role) .. ", so there is no other site to arbitrate with")
-  end
   local watchdog = dr.config.watchdog or {}
   local detection = watchdog.failureDetection or {}
   local threshold = detection.threshold or {}
@@ -126,6 +123,9 @@ local function evaluate(ctx)
   }
   local shares = {}
   gather(ctx, facts, shares)
+  if facts.total > 0 and ctx.role ~= "active" and ctx.role ~= "standby" then
+    error("this site is " .. tostring(ctx.role) .. ", so there is no other site to arbitrate with")
+  end
   for _, rule in ipairs(RULES) do
     if rule.applies(facts) then
       local details = { rule = rule.name, shares = shares }

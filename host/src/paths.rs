@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 /// The files of one site. `--root DIR` puts all of them below DIR, so that two sites run on one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
+    /// Everything lies below it.
+    pub root: PathBuf,
     /// The configuration file.
     pub config_file: PathBuf,
     /// Folder of state and history.
@@ -17,6 +19,8 @@ pub struct Paths {
     pub history_file: PathBuf,
     /// What the core was given and asked for in this run.
     pub journal_file: PathBuf,
+    /// A change of the configuration that is not yet made at both sites.
+    pub pending_file: PathBuf,
     /// Folder of the mails that wait.
     pub mail_dir: PathBuf,
     /// Folder of sockets and locks; gone with a reboot.
@@ -42,11 +46,13 @@ impl Paths {
             states_file: state_dir.join("states.json"),
             history_file: state_dir.join("history.jsonl"),
             journal_file: state_dir.join("journal.jsonl"),
+            pending_file: state_dir.join("pending-update.json"),
             mail_dir: state_dir.join("mail"),
             socket: run_dir.join("control.sock"),
             pid_file: run_dir.join("daemon.pid"),
             state_dir,
             run_dir,
+            root,
         }
     }
 }

@@ -181,6 +181,40 @@ fn a_check_measures_how_long_a_device_keeps_a_dead_session_and_says_what_arbiter
 }
 
 #[test]
+fn a_check_says_what_tells_a_dead_session_and_whether_the_count_moves() {
+    let (one, other) = (Sshd::start(), Sshd::start());
+    let custom = "kind = \"custom\"\ncommand = \"ss -HtniO\"\nfreshness = \"counter\"\nignore = '^[A-DF-Z]'\n\
+        pattern = '^ESTAB +\\d+ +\\d+ +\\S+:(?<port>\\d+) +\\[?(?<from>[0-9a-f.:]+?)\\]?:(?<fromPort>\\d+) (?:.*bytes_received:(?<counter>\\d+))?'\n";
+    let linux = open_arbiter(&one, "127.0.0.1") + "freshness = \"counter\"\n";
+    let own = open_arbiter(&other, "127.0.0.1").replace("kind = \"linux\"\n", "") + custom;
+    let site = Site::new(&(linux + &own));
+    let (_, said) = site.run(&["check", "--samples", "3", "--alone", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).expect("JSON");
+    for (sshd, kind) in [(&one, "linux"), (&other, "custom")] {
+        let seen = &report["arbiters"][format!("127.0.0.1:{}", sshd.address.port())];
+        assert_eq!(seen["looked"], 3, "{said}");
+        assert_eq!((&seen["kind"], &seen["freshness"]), (&kind.into(), &"counter".into()), "{seen}");
+        assert_eq!((&seen["showsCounter"], &seen["counterMoves"]), (&true.into(), &true.into()), "{seen}");
+    }
+    let (_, table) = site.run(&["check", "--samples", "2", "--alone"]);
+    assert!(table.contains("counter, moves"), "{table}");
+}
+
+#[test]
+fn a_revoked_key_is_never_pinned_whoever_vouches_for_it() {
+    let sshd = Sshd::start();
+    let known = tempfile::NamedTempFile::new().expect("a file");
+    let line = std::fs::read_to_string(sshd.known_hosts()).expect("a file");
+    std::fs::write(known.path(), format!("@revoked {line}")).expect("a file");
+    let site = Site::new(&arbiter(&sshd, &format!("[ssh]\nknownHosts = [{:?}]\n", known.path())));
+    let before = site.text();
+    let (code, said) = site.run(&["trust", "127.0.0.1", "--fingerprint", &sshd.fingerprint]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("ALARM") && said.contains("line 1 revokes this key"), "{said}");
+    assert_eq!(site.text(), before);
+}
+
+#[test]
 fn a_check_finds_one_device_under_two_names_and_says_why_another_is_no_arbiter() {
     let sshd = Sshd::start();
     let same = open_arbiter(&sshd, "127.0.0.1") + &open_arbiter(&sshd, "localhost");
@@ -190,11 +224,40 @@ fn a_check_finds_one_device_under_two_names_and_says_why_another_is_no_arbiter()
     let (code, said) = site.run(&["check", "--samples", "1", "--alone"]);
     assert_eq!(code, Some(1), "{said}");
     for piece in [
-        "PROBLEM  127.0.0.1, localhost: they are one device, 127.0.0.1 port",
-        "PROBLEM  127.0.0.3: no look succeeded: unreachable",
+        "PROBLEM 127.0.0.1, localhost: they are one device, 127.0.0.1 port",
+        "PROBLEM 127.0.0.3: no look succeeded: unreachable",
         "let SSH in from here",
         "a round with half of them mute takes at most",
     ] {
         assert!(said.contains(piece), "{piece}: {said}");
+    }
+}
+
+/// Goal: a low limit of open files, as systems have it, blames no arbiter. Wrong would be: "Too many open files" as the
+/// reason why an arbiter seems unreachable.
+#[test]
+fn more_arbiters_than_files_that_may_be_open_are_all_asked() {
+    const ARBITERS: usize = 150;
+    // It takes connections and says nothing, so that all of them are open at once.
+    let mute = std::net::TcpListener::bind("0.0.0.0:0").expect("a free port");
+    let port = mute.local_addr().unwrap().port();
+    let one = |number: usize| {
+        format!(
+            "[[watchdog.failureDetection.arbiters]]\nhost = \"127.0.1.{number}\"\nport = {port}\nusername = \"w\"\n\
+             password = \"x\"\nhostKey = \"SHA256:exampleexampleexampleexampleexampleexampleE\"\n"
+        )
+    };
+    let all: String = (1..=ARBITERS).map(one).collect();
+    let site = Site::new(&format!("[exclusion]\nlookTimeout = 2\n{all}"));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 64 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_dr-watchdog")]);
+    command.args(["arbiters", "sessions", "--json", "--root"]).arg(site.root.path());
+    let output = command.env_remove("DR_WATCHDOG_SOCKET").stdin(Stdio::null()).output().expect("a shell");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).expect("JSON");
+    let arbiters = report["arbiters"].as_object().unwrap();
+    assert_eq!(arbiters.len(), ARBITERS);
+    for (name, seen) in arbiters {
+        assert_eq!(seen["ssh"], "timeout", "{name}: {seen}");
     }
 }

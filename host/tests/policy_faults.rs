@@ -122,7 +122,7 @@ enum Costs {
     Nothing(&'static str),
 }
 
-const FAULTS: [(&str, Costs); 19] = [
+const FAULTS: [(&str, Costs); 20] = [
     ("null", Costs::Verdict(FailureKind::Crash, "SIGSEGV")),
     ("exit", Costs::Verdict(FailureKind::Crash, "exited with status 9")),
     // The first process of a pid namespace cannot send itself SIGABRT; the C library then executes what kills it.
@@ -133,7 +133,8 @@ const FAULTS: [(&str, Costs); 19] = [
     ("fork", Costs::Verdict(FailureKind::Timeout, "worker was killed")),
     ("spin", Costs::Verdict(FailureKind::Timeout, "worker was killed")),
     ("sleep", Costs::Verdict(FailureKind::Timeout, "nor obeyed its cancellation")),
-    ("allocate", Costs::Verdict(FailureKind::Crash, "SIGSEGV")),
+    ("allocate", Costs::Verdict(FailureKind::Memory, "all the memory it may have")),
+    ("hoard", Costs::Verdict(FailureKind::Memory, "all the memory it may have")),
     ("print", Costs::Nothing("good")),
     ("close", Costs::Verdict(FailureKind::Crash, "the policy's worker")),
     ("kill", Costs::Nothing("good")),

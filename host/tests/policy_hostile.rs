@@ -131,7 +131,7 @@ const HOSTILE: [(&str, FailureKind, &str); 44] = [
     ),
     (
         "a finalizer that loops",
-        Timeout,
+        Runtime,
         "setmetatable({}, {__gc = function() while true do end end}) local t = {} while true do t = {t} if #t > 1 then break end end",
     ),
     (

@@ -228,25 +228,92 @@ def ask(method, params):
     f = s.makefile("rb"); (n,) = struct.unpack(">I", f.read(4)); return json.loads(f.read(n))
 details = {"sections": ask("sections", {"include": ["watchdog"]}), "ping": ask("arbiters.ping", {}),
            "unknown": ask("health", {}), "greeting": os.environ.get("GREETING")}
+password = details["sections"]["result"]["watchdog"]["failureDetection"]["arbiters"][0]["password"]
+details["backwards"] = password[::-1]
 print(json.dumps({"state": "standby", "action": "nothing", "description": "", "payload": {"waitTime": "", "details": details}}))
 END
 "#;
 
-/// Goal: an old script logs in by itself, so its own process group sees the credentials, and nobody else.
+/// Goal: an old script logs in by itself, so what runs inside of it sees the credentials; its record does not.
 #[tokio::test]
-async fn a_script_sees_the_credentials_and_a_process_outside_its_group_does_not() {
-    for (run, password) in [("python3 \"$0.py\"", "geheim"), ("setsid -w python3 \"$0.py\"", "***")] {
+async fn a_script_sees_the_credentials_with_all_that_it_starts() {
+    for run in ["python3 \"$0.py\"", "setsid -w python3 \"$0.py\""] {
         let (_folder, mut runner) = sh(&format!("{ASK}\n{run}")).await;
         let outcome = ask(&mut runner, 5_000).await;
         assert_eq!(outcome.failure, None);
         let details = Value::Object(outcome.verdict.payload.details.unwrap());
         let arbiter = &details["sections"]["result"]["watchdog"]["failureDetection"]["arbiters"][0];
-        assert_eq!(arbiter["password"], password, "{details}");
+        assert_eq!(details["backwards"], "mieheg", "{details}");
+        assert_eq!(arbiter["password"], "***", "what the script was shown does not leave with its verdict");
         assert_eq!(details["ping"]["result"]["total"], 1);
         assert_eq!(details["unknown"]["error"]["kind"], "unsupported");
         assert_eq!(details["greeting"], "hello");
         assert!(!format!("{:?}", outcome.calls).contains("geheim"), "no record holds a secret");
     }
+}
+
+/// Goal: who finds the socket of a running script from outside is told no secret, and is not believed to be its keeper.
+#[tokio::test]
+async fn a_process_outside_of_the_script_sees_no_credentials() {
+    let script = "#!/bin/sh\nsocket=$DR_WATCHDOG_SOCKET\necho \"$socket\" > \"$0.tmp\"; mv \"$0.tmp\" \"$0.socket\"\nread line < \"$0.go\"\necho \"$line\"";
+    let folder = tempfile::tempdir().unwrap();
+    let path = script_file(folder.path(), script);
+    let go = path.with_extension("go");
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut runner = Runner::load(spec(path.clone(), folder.path())).await.unwrap();
+    let found = path.with_extension("socket");
+    let outside = tokio::task::spawn_blocking(move || {
+        let began = std::time::Instant::now();
+        while !found.exists() {
+            assert!(began.elapsed().as_secs() < 20, "the script does not say where its socket is");
+            std::thread::yield_now();
+        }
+        let socket = std::fs::read_to_string(found).unwrap();
+        let asked = |method: &str| {
+            let mut stream = std::os::unix::net::UnixStream::connect(socket.trim()).unwrap();
+            let request =
+                dr_watchdog::frames::Request { id: 1, method: method.to_owned(), params: json!({}) };
+            dr_watchdog::frames::write(&mut stream, &request).unwrap();
+            dr_watchdog::frames::read::<Value>(&mut stream).unwrap()
+        };
+        let answers = ["sections", "launch.born", "launch.failed"].map(asked);
+        std::fs::write(go, VERDICT).unwrap();
+        answers
+    });
+    let (outcome, answers) = tokio::join!(ask(&mut runner, 20_000), outside);
+    assert_eq!(outcome.failure, None);
+    let [sections, born, failed] = answers.unwrap();
+    let text = sections["result"].to_string();
+    assert!(text.contains("***") && !text.contains("geheim"), "{text}");
+    assert!(born["error"].is_object() && failed["error"].is_object(), "{born} {failed}");
+}
+
+/// A verdict on one line.
+const VERDICT: &str =
+    "{\"state\":\"standby\",\"action\":\"nothing\",\"description\":\"\",\"payload\":{\"waitTime\":\"\"}}\n";
+
+/// Goal: a script among the machine's processes sees this test, and may not even ask whether it may signal it.
+#[tokio::test]
+async fn a_script_among_the_machines_processes_sees_them_and_signals_none() {
+    let own = std::process::id();
+    let script = format!(
+        "#!/bin/sh\nps -p {own} >/dev/null || exit 3\nkill -0 {own} 2>/dev/null && exit 4\nsleep 1000 & kill $! || exit 5\nprintf '%s' '{VERDICT}'"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut spec = spec(script_file(folder.path(), &script), folder.path());
+    spec.terms.is_script_among_others = true;
+    let mut runner = Runner::load(spec).await.unwrap();
+    let outcome = ask(&mut runner, 10_000).await;
+    assert_eq!(outcome.failure, None);
+    assert_eq!(runner.status().missing, Vec::<String>::new());
+}
+
+fn script_file(folder: &Path, text: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join("policy");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
 }
 
 /// Goal: a root daemon runs a script as the user it is told to; needs root, which the test command has.

@@ -35,11 +35,26 @@ impl Open {
     fn command(&self, harm: &str, launcher: &mut Command) {
         let folder = self.0.path();
         std::fs::write(folder.join("c.json"), json!({ "do": harm }).to_string()).unwrap();
+        self.eval("faults.so", launcher);
+    }
+
+    /// `policy eval` of a script with this body, run by `launcher`.
+    fn script(&self, body: &str, launcher: &mut Command) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.0.path().join("script");
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(self.0.path().join("c.json"), "{}").unwrap();
+        self.eval("script", launcher);
+    }
+
+    fn eval(&self, policy: &str, launcher: &mut Command) {
+        let folder = self.0.path();
         launcher
             .arg(folder.join("dr-watchdog"))
             .args(["policy", "eval", "--json", "--deadline", "1500ms", "--config", "c.json"])
             .args(["--sections", "s.json", "--probes", "p.json"])
-            .arg(folder.join("faults.so"))
+            .arg(folder.join(policy))
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
@@ -80,10 +95,15 @@ const WAITING: &str = "echo ready; read go; exec sh -c \"$0\" sh \"$@\"";
 
 /// What `policy eval` prints in a user namespace that forbids every other one.
 fn eval_without_namespaces(open: &Open, user: &str, harm: &str) -> Value {
-    use std::io::{BufRead, BufReader, Read, Write};
     let mut command = Command::new("unshare");
     command.args(["--user", "sh", "-c", WAITING, FORBIDDING, user]);
     open.command(harm, &mut command);
+    in_there(&mut command)
+}
+
+/// Runs it with the users of this machine.
+fn in_there(command: &mut Command) -> Value {
+    use std::io::{BufRead, BufReader, Read, Write};
     let mut child = command.spawn().unwrap();
     let mut printed = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
@@ -126,4 +146,30 @@ fn where_no_namespace_may_be_made_the_other_layers_hold() {
             assert_eq!(eval(harm)["error"]["kind"], kind, "{harm} as {user}");
         }
     }
+}
+
+/// Goal: where an ordinary user's script gets no processes of its own, it may still signal none but those that it started,
+/// and that it is so is said. Wrong would be: the program that asks is killed, and nothing is printed. What may kill
+/// everything runs in a pid namespace that holds nothing else.
+#[test]
+fn a_script_without_a_namespace_signals_nobody_else() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let open = Open::new();
+    let verdict =
+        r#"echo '{"state":"standby","action":"nothing","description":"good","payload":{"waitTime":""}}'"#;
+    let eval = |body: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--pid", "--fork", "--kill-child", "sh", "-c", WAITING, FORBIDDING, "12345"]);
+        open.script(body, &mut command);
+        in_there(&mut command)
+    };
+    assert_eq!(eval(verdict)["verdict"]["description"], "good");
+    for body in ["kill -KILL $PPID", "kill -KILL -1", "setsid -f sleep 1000; kill -KILL -1"] {
+        let answer = eval(&format!("{body}\n{verdict}"));
+        assert_eq!(answer["verdict"]["action"], "nothing", "{body}: {answer}");
+    }
+    let told = eval(&format!("test \"$(ulimit -c) $(ulimit -n)\" = '0 256' || exit 3\n{verdict}"));
+    assert_eq!(told["error"], Value::Null, "{told}");
 }

@@ -143,8 +143,6 @@ def wait_until(role, question, detection):
 def gather(sections):
     """Everything that the rules look at."""
     role = sections.get("role")
-    if role not in ("active", "standby"):
-        sys.exit("ERROR: this site is {}, so there is no other site to arbitrate with".format(role))
     question = sections["states"]["heartbeat"]["service"]
     detection = sections.get("watchdog", {}).get("failureDetection", {})
     threshold = detection.get("threshold", {})
@@ -157,7 +155,7 @@ def gather(sections):
         "failover": threshold.get("failover", 0.5),
         "adjustManaged": threshold.get("adjustManaged", min(0.5, threshold.get("failover", 0.5))),
     }
-    if role == "active" or question["situation"] == "bothStandby":
+    if role != "standby" or question["situation"] == "bothStandby":
         seen = list(arbiters("ping"))
         facts["total"] = len(seen)
         facts["pinged"] = sum(one.get("ping") is True for one in seen)
@@ -166,6 +164,8 @@ def gather(sections):
         facts["total"] = len(seen)
         facts["managed"] = sum(one.get("ssh") == "ok" and one.get("managed") is True for one in seen)
         facts["unreachable"] = sum(one.get("ssh") != "ok" for one in seen)
+    if facts["total"] and role not in ("active", "standby"):
+        sys.exit("ERROR: this site is {}, so there is no other site to arbitrate with".format(role))
     return facts
 
 
@@ -177,7 +177,7 @@ def decide(facts):
     if is_problem:
         details["problem"] = sentence
     return {
-        "state": facts["role"],
+        "state": "active" if facts["role"] == "active" else "standby",
         "action": action,
         "description": sentence,
         "payload": {"waitTime": facts["waitUntil"] if action == "wait" else "", "details": details},

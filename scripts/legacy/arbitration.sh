@@ -89,14 +89,10 @@ if [ -z "$adjust_managed" ]; then
     adjust_managed=5000
     [ "$failover" -ge 5000 ] || adjust_managed=$failover
 fi
-case $role in
-active | standby) ;;
-*) fail "this site is ${role:-nothing}, so there is no other site to arbitrate with" ;;
-esac
 
 # Pings where pings are weighed, sessions at a standby.
 total=0 pinged=0 managed=0 unreachable=0
-if [ "$role" = active ] || [ "$situation" = bothStandby ]; then
+if [ "$role" != standby ] || [ "$situation" = bothStandby ]; then
     report=$(dr-watchdog arbiters ping --text) || fail 'dr-watchdog arbiters ping did not answer'
     while read -r word _ _ answers _; do
         [ "$word" = arbiter ] || continue
@@ -125,9 +121,14 @@ shares="\"shares\":{\"pinged\":\"$pinged/$total\",\"managed\":\"$managed/$total\
 
 # The rules: the first one that applies decides.
 if [ "$total" -eq 0 ]; then
+    [ "$role" = active ] || role=standby
     shares="\"problem\":\"no arbiters are configured\",$shares"
     verdict nothing noArbiters 'no arbiters are configured, so nothing can be decided: configure arbiters, or change the role by hand'
 fi
+case $role in
+active | standby) ;;
+*) fail "this site is ${role:-nothing}, so there is no other site to arbitrate with" ;;
+esac
 if [ "$role" = standby ] && [ "$situation" != peerLost ]; then
     if [ "$situation" = bothStandby ] && [ "$last" = active_to_standby ] && reaches "$pinged" "$failover"; then
         verdict beActive lastActiveReturns 'both sites are standby, this one was the last active and reaches enough arbiters: it becomes active again'

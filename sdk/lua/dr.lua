@@ -31,12 +31,13 @@
 ---@field port integer SSH port.
 ---@field privateKey string Private key of the log-in; wins over the password when not empty.
 
----Everything seen at one arbiter. `arbiters.ping` fills the first four fields, `arbiters.sessions` the others.
+---Everything seen at one arbiter. `arbiters.ping` fills the first five fields, `arbiters.sessions` the others.
 ---@class drw.ArbiterEvidence
 ---@field ping? boolean Whether it answered ping.
 ---@field rttMs? number Round-trip time of the ping in milliseconds.
 ---@field lastGood? drw.Utc When it last answered ping.
 ---@field why? string Why it did not answer ping.
+---@field oldAddress? string The address at which it was asked last, where no name server told the present one.
 ---@field ssh? drw.SshOutcome How the SSH look ended.
 ---@field sshError? string What went wrong with the SSH look, in a sentence.
 ---@field sessions? drw.Session[] Established sessions at its SSH port.
@@ -196,7 +197,7 @@
 ---One established TCP session between the arbiter's SSH port and somebody.
 ---@class drw.Session
 ---@field from string Address of the other end.
----@field ageMs? integer Milliseconds since the arbiter last received something on it; null where the device does not show it.
+---@field ageMs? integer Milliseconds since the arbiter last received something on it, or since a count of that was last seen to move; null where the device shows neither.
 
 ---The answer of `arbiters.sessions`.
 ---@class drw.SessionsReport

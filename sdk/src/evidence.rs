@@ -57,12 +57,13 @@ impl SshOutcome {
 pub struct Session {
     /// Address of the other end.
     pub from: String,
-    /// Milliseconds since the arbiter last received something on it; null where the device does not show it.
+    /// Milliseconds since the arbiter last received something on it, or since a count of that was last seen to move;
+    /// null where the device shows neither.
     #[serde(default)]
     pub age_ms: Option<u64>,
 }
 
-/// Everything seen at one arbiter. `arbiters.ping` fills the first four fields, `arbiters.sessions` the others.
+/// Everything seen at one arbiter. `arbiters.ping` fills the first five fields, `arbiters.sessions` the others.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ArbiterEvidence {
@@ -78,6 +79,9 @@ pub struct ArbiterEvidence {
     /// Why it did not answer ping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// The address at which it was asked last, where no name server told the present one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_address: Option<String>,
     /// How the SSH look ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<SshOutcome>,

@@ -18,6 +18,7 @@ pub mod testing;
 pub mod threshold;
 pub mod utc;
 pub mod verdict;
+pub mod wording;
 
 pub use context::Context;
 pub use host::{Host, HostError, Level};

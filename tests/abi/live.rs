@@ -34,7 +34,7 @@ const FAULTS: [(&str, Costs); 20] = [
     ("fork", Costs::Verdict("timeout", "worker was killed")),
     ("spin", Costs::Verdict("timeout", "worker was killed")),
     ("sleep", Costs::Verdict("timeout", "nor obeyed its cancellation")),
-    ("allocate", Costs::Verdict("crash", "SIGSEGV")),
+    ("allocate", Costs::Verdict("memory", "all the memory it may have")),
     ("print", Costs::Nothing("good")),
     ("close", Costs::Verdict("crash", "the policy's worker")),
     ("kill", Costs::Nothing("good")),

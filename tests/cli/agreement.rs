@@ -56,6 +56,28 @@ fn a_wait_ends_at_the_last_instant_that_can_be_written() {
     );
 }
 
+/// A site that is no half of a pair: without arbiters the first row of the table decides, as everywhere; with them no row
+/// does.
+#[test]
+fn a_standalone_site_is_answered_alike_by_every_engine() {
+    let bench = Bench::new();
+    let mut asked = sections("standalone");
+    for engine in engines() {
+        bench.scratch.write("sections.json", asked.to_string());
+        let answer = bench.eval(&engine).expect(1).json();
+        assert!(
+            answer["error"]["message"].to_string().contains("no other site to arbitrate with"),
+            "{answer}"
+        );
+    }
+    asked["watchdog"]["failureDetection"]["arbiters"] = json!([]);
+    bench.scratch.write("sections.json", asked.to_string());
+    for situation in ["peerLost", "bothStandby", "waiting"] {
+        bench.scratch.write("probes.json", json!({"situation": situation}).to_string());
+        all_answer(&bench, "nothing", "", "noArbiters");
+    }
+}
+
 #[test]
 fn a_span_of_more_than_a_hundred_years_is_none_for_every_engine() {
     for span in ["878401h", "52704001m", "99999999999999999999", "8d", "-1", ""] {

@@ -100,7 +100,7 @@ fn a_list_in_json_is_added_bare_or_as_arbiters() {
 #[test]
 fn every_mistake_is_told_at_its_line_and_nothing_is_imported() {
     let many = "host,username,password\n".to_owned() + &"203.0.113.9,w,x\n".repeat(1_001);
-    let cases: [(&str, &[u8], &[&str]); 8] = [
+    let cases: [(&str, &[u8], &[&str]); 12] = [
         (
             "a.csv",
             b"host,user,password,port,kind\n203.0.113.2,a,x,99999,\n,a,x,,\n203.0.113.3,b\n203.0.113.2,a,,22,cisco\n",
@@ -124,12 +124,33 @@ fn every_mistake_is_told_at_its_line_and_nothing_is_imported() {
         ),
         ("g.json", b"[\n {\"host\": \"203.0.113.2\",\n", &["g.json:3: "]),
         // Known to the configuration and not to the list: the arbiter is there already.
-        ("h.csv", b"host,username,password\n203.0.113.1,w,x\n", &["203.0.113.1", "stands at line 11 already"]),
+        (
+            "h.csv",
+            b"host,username,password\n203.0.113.1,w,x\n",
+            &["h.csv:2: host: found 203.0.113.1 port 22, which stands at line 11 already"],
+        ),
+        (
+            "i.csv",
+            b"host,username,password\n300.1.1.1,w,x\n0.0.0.0,w,x\n233.252.0.1,w,x\n127.0.0.03,w,x\n",
+            &["i.csv:2: host \"300.1.1.1\"", "i.csv:3: host", "i.csv:4: host", "i.csv:5: host \"127.0.0.03\""],
+        ),
+        (
+            "j.json",
+            b"[\n {\"host\": \"203.0.113.2\",\n  \"host\": \"203.0.113.3\", \"username\": \"w\", \"password\": \"x\"}]",
+            &["j.json:3: the key \"host\" stands twice"],
+        ),
+        ("k.csv", b"host,username,password,hostKey\n203.0.113.2,w,x,SHA256:short\n", &["k.csv:2: hostKey: found"]),
+        ("l.csv", b"host,username,privateKey\n203.0.113.2,w,/nonexistent/key\n", &["l.csv:2: privateKey: found"]),
     ];
     let site = Site::new();
     for (name, list, said) in cases {
         let run = site.import(name, list).expect(1).says(said);
         assert!(run.stdout.is_empty(), "{}", run.all());
+        let mut lines: Vec<&str> = run.stderr.lines().collect();
+        let all = lines.len();
+        lines.sort_unstable();
+        lines.dedup();
+        assert_eq!(lines.len(), all, "each mistake is told once: {}", run.all());
         assert_eq!(site.text(), CONFIGURATION, "{}", run.all());
     }
 }

@@ -117,6 +117,29 @@ fn host_calls_by_their_old_names_work_inside_a_script() {
     bench.eval(&bench.policy("policy", &script(&body))).expect(0);
 }
 
+/// Goal: what a script says is fit for a log: no escape sequence that a terminal obeys, no secret that it was shown.
+#[test]
+fn what_a_script_says_is_made_harmless_and_holds_no_secret() {
+    let bench = Bench::new();
+    let mut sections = dr_watchdog_tests::eval::sections("standby");
+    sections["watchdog"]["failureDetection"]["arbiters"][0]["password"] = "hunter2secret".into();
+    bench.scratch.write("sections.json", sections.to_string());
+    let body = "p=$(jmp-dr api v1 config --include watchdog | grep -o 'hunter2secret' | head -1)\n\
+                test \"$p\" = hunter2secret || exit 9\n\
+                printf '\\033[2Jlogging in with %s\\n' \"$p\" >&2\n\
+                printf 'said \\033]0;%s\\007\\n' \"$p\"\nexit 3";
+    let run = bench.eval(&bench.policy("policy", &script(body)));
+    assert!(!run.all().contains("hunter2secret") && !run.all().contains('\u{1b}'), "{}", run.all());
+    let error = &run.json()["error"]["message"];
+    assert!(error.as_str().unwrap().contains("logging in with ***"), "{}", run.all());
+    assert!(!error.to_string().contains("\\u001b"), "{error}");
+}
+
+#[test]
+fn a_byte_order_mark_before_the_verdict_is_named() {
+    fails(&format!("printf '\\357\\273\\277'; {NOTHING}"), &["verdict"], &["byte order mark", "without"]);
+}
+
 /// Nothing of the caller's environment reaches a script but the allow-list.
 #[test]
 fn the_environment_is_an_allow_list() {

@@ -1,5 +1,7 @@
 //! The control socket, the lock, exit codes of the commands around a daemon.
 
+use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
 use std::time::Duration;
 
 use dr_watchdog_tests::lab::{Daemon, Lone};
@@ -329,4 +331,57 @@ fn an_active_site_whose_policy_cannot_run_is_critical_and_says_what_that_means()
                 .map(|()| health)
         });
     assert_eq!((&health["status"], &health["role"]), (&"critical".into(), &"active".into()), "{health}");
+}
+
+/// Sixty programs that hold the line and say nothing must not keep an operator waiting.
+#[test]
+fn idle_connections_do_not_hold_up_a_command() {
+    let mut lone = Lone::new(|_, _| {});
+    lone.site.start();
+    let socket = lone.site.paths().socket.clone();
+    let idle: Vec<_> = (0..60).map(|_| std::os::unix::net::UnixStream::connect(&socket).unwrap()).collect();
+    let begun = std::time::Instant::now();
+    on(&lone.site, &["api", "v1", "config", "--include", "role"]).expect(0).says(&["standby"]);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    drop(idle);
+}
+
+/// What systemd is told of a daemon that it runs as `Type=notify`: signs of life from the first turn on, ready only after
+/// a whole heartbeat round, what the site is, and its end.
+#[test]
+fn systemd_is_told_when_the_daemon_is_ready_alive_and_ending() {
+    let lone = Lone::new(|_, _| {});
+    let socket = lone.scratch.join("notify");
+    let heard = UnixDatagram::bind(&socket).unwrap();
+    heard.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut command = lone.site.command(&["run"]);
+    command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "200000").stderr(Stdio::null());
+    let mut daemon = command.spawn().unwrap();
+    let next = || {
+        let mut bytes = [0; 256];
+        let length = heard.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let until = |wanted: &str| {
+        let mut before = Vec::new();
+        // Ends: a daemon that says nothing more for half a minute fails the test.
+        loop {
+            let said = next();
+            if said.contains(wanted) {
+                return (said, before);
+            }
+            before.push(said);
+        }
+    };
+    let (ready, before) = until("READY=1");
+    assert!(ready.contains("STATUS=standby (epoch 0)"), "{ready}");
+    // Three tries of 200 ms come before it, and a sign of life every 100 ms.
+    assert!(before.len() >= 3 && before.iter().all(|said| said == "WATCHDOG=1"), "{before:?}");
+    lone.tell("beActive");
+    until("STATUS=active");
+    until("WATCHDOG=1");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(daemon.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    until("STOPPING=1");
+    assert!(daemon.wait().unwrap().success());
 }

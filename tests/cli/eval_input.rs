@@ -2,7 +2,7 @@
 
 use dr_watchdog_tests::eval::{Bench, free_arbiters, sections};
 use dr_watchdog_tests::lab::Lone;
-use dr_watchdog_tests::program::{Run, arbitration_plugin, command, run, twin};
+use dr_watchdog_tests::program::{Run, arbitration_plugin, command, run, twin, witness_plugin};
 use serde_json::{Value, json};
 
 /// `policy eval` of these two documents; `None` leaves one out.
@@ -116,6 +116,25 @@ fn sessions_grow_stale_as_the_configuration_at_hand_says() {
     assert!(answer["warnings"].to_string().contains("is not used"), "{answer}");
 }
 
+/// Goal: what the configuration grants and asks for need not be said again; with probes no packet leaves all the same.
+#[test]
+fn a_policy_runs_as_the_configuration_at_hand_grants() {
+    let bench = Bench::new();
+    let config = bench.scratch.write("config.json", r#"{"url": "http://192.0.2.9:8080/sites/a"}"#);
+    let lone = Lone::new(|_, _| {});
+    let (root, config) = (lone.site.root().to_str().unwrap(), config.to_str().unwrap());
+    let ask = || bench.eval_with(&witness_plugin(), &["--root", root, "--config", config]).json();
+    assert!(ask()["warnings"].to_string().contains("asks for what it is not granted"));
+    let file = &lone.site.paths().config_file;
+    let text = std::fs::read_to_string(file).unwrap();
+    let granted = text.replacen("[policy]\n", "[policy]\ngrants = [\"network\"]\n", 1);
+    assert_ne!(text, granted);
+    std::fs::write(file, granted).unwrap();
+    let answer = ask();
+    assert!(!answer["warnings"].to_string().contains("asks for"), "{answer}");
+    assert_eq!(answer["error"], Value::Null, "{answer}");
+}
+
 /// Without --probes the arbiters of the configuration are looked at: here nobody is there.
 #[test]
 fn without_probes_the_arbiters_themselves_are_looked_at() {
@@ -134,4 +153,25 @@ fn without_probes_the_arbiters_themselves_are_looked_at() {
     assert_eq!(answer["verdict"]["action"], "nothing", "{answer}");
     assert!(details.contains(&host), "{details}");
     assert_eq!(answer["staleMs"], 7_000, "{answer}");
+}
+
+/// Goal: a name that nobody has is told with the one that was meant: evidence of a stranger would count for nothing.
+#[test]
+fn an_unknown_arbiter_and_an_unknown_section_are_errors_that_name_the_nearest() {
+    let bench = Bench::new();
+    let file = bench.policy("x.lua", "return { evaluate = function() return dr.verdict.nothing('') end }");
+    let mut probes = free_arbiters();
+    let seen = probes["arbiters"]["203.0.113.1"].clone();
+    probes["arbiters"]["203.0.113.11"] = seen;
+    bench.scratch.write("probes.json", probes.to_string());
+    bench.eval(&file).expect(2).says(&["203.0.113.11", "did you mean \\\"203.0.113.1\\\"?"]);
+    bench.scratch.write("probes.json", free_arbiters().to_string());
+    let mut wrong = sections("standby");
+    wrong["watchdogs"] = json!({});
+    bench.scratch.write("sections.json", wrong.to_string());
+    bench.eval(&file).expect(2).says(&["watchdogs", "did you mean \\\"watchdog\\\"?"]);
+    let mut wrong = sections("standby");
+    wrong["core"] = json!(3);
+    bench.scratch.write("sections.json", wrong.to_string());
+    bench.eval(&file).expect(2).says(&["core: found 3, expected an object"]);
 }

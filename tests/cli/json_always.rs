@@ -41,6 +41,32 @@ fn every_failure_of_a_command_with_json_is_a_line_of_json() {
     }
 }
 
+/// Goal: whoever reads the answer of `policy eval --json` finds a legal verdict, whatever was typed.
+#[test]
+fn a_wrong_command_line_of_policy_eval_carries_a_verdict_too() {
+    for line in [
+        "policy eval --json",
+        "policy eval x.lua --json",
+        "policy eval x.lua --json --sections s.json --deadline soon",
+        "policy eval x.lua --json --frobnicate",
+    ] {
+        let run = run(&mut command(line.split(' '))).is_orderly().expect(2);
+        let answer = run.json();
+        assert_eq!(run.stdout.lines().count(), 1, "{}", run.all());
+        assert_eq!(
+            (&answer["ok"], &answer["verdict"]["action"]),
+            (&false.into(), &"nothing".into()),
+            "{}",
+            run.all()
+        );
+        assert!(
+            answer["error"]["message"].as_str().is_some_and(|message| message.len() > 20),
+            "{}",
+            run.all()
+        );
+    }
+}
+
 #[test]
 fn what_is_asked_for_without_json_prints_none() {
     let bench = Bench::new();

@@ -1,6 +1,7 @@
 //! The stored state: damaged, from a newer program, on a full disk. Nothing is guessed, nothing is lost.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use dr_watchdog_tests::lab::Lone;
@@ -72,8 +73,11 @@ struct FullDisk {
 
 impl FullDisk {
     fn new(lone: &Lone) -> Self {
-        let folder = lone.site.paths().state_dir.clone();
-        fs::create_dir_all(&folder).unwrap();
+        Self::over(&lone.site.paths().state_dir)
+    }
+
+    fn over(folder: &Path) -> Self {
+        fs::create_dir_all(folder).unwrap();
         let folder = folder.to_str().unwrap().to_owned();
         system("mount", &["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", &folder]);
         Self { filler: format!("{folder}/filler"), folder }
@@ -145,4 +149,41 @@ fn a_read_only_state_folder_is_not_said_to_be_missing() {
         let run = run.expect(5).says(&[folder, "Read-only file system"]);
         assert!(!run.all().contains("cannot be made"), "{}", run.all());
     }
+}
+
+/// Goal: where the lock, the socket and the state share a full disk, the watchdog of a site that was active starts, ends
+/// what may be serving, and says what is wrong. Wrong would be: nobody watches because a number cannot be written.
+#[test]
+fn a_watchdog_starts_on_a_full_disk_as_standby_with_an_alarm() {
+    let mut lone = Lone::new(|ledger, recipe| {
+        recipe.be_active = vec![("serve".to_owned(), ledger.command("a", "serve"), true)];
+        recipe.be_standby = vec![("stop".to_owned(), ledger.command("a", "stop"), true)];
+    });
+    let configuration = fs::read_to_string(&lone.site.paths().config_file).unwrap();
+    let disk = FullDisk::over(lone.site.root());
+    lone.site.configure(&configuration);
+    lone.site.start();
+    lone.tell("beActive");
+    lone.site.wait_standing("active/active", CHANGE_LIMIT);
+    lone.tell("nothing");
+    lone.site.kill_9();
+    disk.fill();
+    lone.site.start();
+    lone.site.wait_standing("standby/standby", CHANGE_LIMIT);
+    assert_eq!(lone.ledger.count("stop"), 1);
+    let second = run(command(["--root"]).arg(lone.site.root()).arg("run"));
+    second.is_orderly().expect(4).says(&["already runs on this root"]);
+    let health = run(command(["--root"]).arg(lone.site.root()).arg("health"));
+    health.is_orderly().expect(2).says(&["could not be written", "make room on the disk"]);
+
+    disk.empty();
+    lone.site.wait("the state is written", CHANGE_LIMIT, |daemon| {
+        let health = daemon.try_health()?;
+        wait::holds(!health["problems"].to_string().contains("could not be written"), || health.to_string())
+    });
+    lone.site.kill_9();
+    lone.site.start();
+    assert_eq!(lone.ledger.count("stop"), 1, "it is stored by now that it stands by");
+    assert!(lone.site.stop().success());
+    drop(disk);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dr_watchdog_tests::lab::{Node, Pair, Recipe};
 use dr_watchdog_tests::program::run;
+use dr_watchdog_tests::terminal::Terminal;
 use dr_watchdog_tests::wait;
 
 /// Longest role change of the laboratory, with the log-in before it.
@@ -103,4 +104,77 @@ fn a_switch_whose_command_is_killed_is_finished_by_the_same_command() {
     pair.a.run(&["manualFailover"]).is_orderly().expect(0).says(&["is standby already", "site b is active"]);
     pair.ledger.never_both();
     assert_eq!(pair.ledger.count("stop"), 1, "{}", pair.dump());
+}
+
+/// Goal: a site that nobody can vouch for is taken over by name only. Method: A is cut from everything and serves on; B
+/// sees free arbiters, so `-a` alone is granted after F; before that only `--force` with the right name is. Wrong would
+/// be: the risk is not said, another name is taken, or the forced takeover is not in the history.
+#[test]
+fn force_takes_over_by_name_and_the_higher_epoch_wins_when_the_line_is_back() {
+    let mut pair = Pair::settled(3, |_, recipe| recipe.interval = "1s".to_owned());
+    pair.a.run(&["toolkit", "watchdog", "status", "--disable-automatic-failover", "0"]).expect(0);
+    pair.network.cut_silently(Node::B);
+    let wrong = pair.b.run(&["manualFailover", "-a"]).is_orderly().expect(1);
+    wrong.says(&["this site was not made active", "--force"]);
+    let mut person = Terminal::start(&mut pair.b.command(&["manualFailover", "-a", "--force"]));
+    person.until("Write this site's name (b): ");
+    person.type_in("a\n");
+    let (code, said) = person.ended();
+    assert!(code == 1 && said.contains("nothing was changed"), "{said}");
+    let mut person = Terminal::start(&mut pair.b.command(&["manualFailover", "-a", "--force"]));
+    person.until("Write this site's name (b): ");
+    assert!(person.seen().contains("both sites serve and their data part"), "{}", person.seen());
+    person.type_in("b\n");
+    let (code, said) = person.ended();
+    assert!(code == 0 && said.contains("site b is active"), "{said}");
+    assert_eq!(pair.b.standing().unwrap(), "active/active");
+    assert_eq!(pair.a.standing().unwrap(), "active/active", "that was the risk");
+    let history = pair.b.run(&["history", "--kind", "transition"]).expect(0);
+    history.says(&["operator"]);
+    pair.network.heal();
+    pair.a.wait_standing("standby/standby", CHANGE_LIMIT);
+    assert_eq!(pair.b.standing().unwrap(), "active/active");
+}
+
+/// Goal: an operator's word that the other site is off counts until that site speaks. Method: B is cut from everything,
+/// so that nothing can tell it that A is gone. Wrong would be: the word is taken without the name, while A is heard, or
+/// after A spoke again.
+#[test]
+fn the_word_that_the_other_site_is_off_counts_until_it_speaks() {
+    let mut pair = Pair::settled(3, |_, _| {});
+    let off = |site: &str| ["exclusion", "peer-is-off", "--confirm", site].map(str::to_owned);
+    let run = |pair: &Pair, words: &[String]| {
+        pair.b.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).is_orderly()
+    };
+    run(&pair, &off("a")).expect(1).says(&["the other site is not off", "it was heard at"]);
+    pair.network.cut_silently(Node::B);
+    pair.b.wait("A is no longer heard", CHANGE_LIMIT, |daemon| {
+        let health = daemon.try_health()?;
+        wait::holds(health["peer"]["reachable"] == false, || health.to_string())
+    });
+    run(&pair, &off("b")).expect(2).says(&["the other site is called a"]);
+    let ended = pair.b.wait("the word is taken", CHANGE_LIMIT, |daemon| {
+        let ended = daemon.run(&["exclusion", "peer-is-off", "--confirm", "a"]).is_orderly();
+        wait::holds(ended.code() == 0, || ended.all()).map(|()| ended)
+    });
+    ended.says(&["a"]);
+    assert_eq!(pair.b.standing().unwrap(), "standby/standby", "the word alone changes no role");
+    let vouched = pair.b.history().iter().any(|record| record["text"].to_string().contains("vouches"));
+    assert!(vouched, "{}", pair.b.dump());
+    // A speaks: the word has ended.
+    pair.network.heal();
+    pair.wait_well();
+    pair.network.cut_silently(Node::B);
+    pair.b.run(&["manualFailover", "-a"]).is_orderly().expect(1).says(&["this site was not made active"]);
+    pair.network.heal();
+    pair.wait_well();
+    // It is said again while A is really off, and then it is enough for -a.
+    pair.a.run(&["toolkit", "watchdog", "status", "--disable-automatic-failover", "0"]).expect(0);
+    pair.a.kill_9();
+    pair.network.cut_from_arbiters(Node::B);
+    pair.b.wait("the word is taken", CHANGE_LIMIT, |daemon| {
+        let ended = daemon.run(&["exclusion", "peer-is-off", "--confirm", "a", "--json"]).is_orderly();
+        wait::holds(ended.code() == 0, || ended.all())
+    });
+    pair.b.run(&["manualFailover", "-a"]).is_orderly().expect(0).says(&["site b is active"]);
 }

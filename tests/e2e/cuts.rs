@@ -45,6 +45,15 @@ fn carrier_loss_of_the_active_site_makes_the_standby_active() {
     fails_over(Pair::settled(3, |_, _| {}), |pair| pair.network.cut_carrier(Node::A));
 }
 
+/// Goal: where a device shows no age of its sessions, the count of what it received tells the dead ones. Method: as
+/// before, with the age left unread: the rows of A's sessions stay at the arbiters, and nothing moves them. Wrong would
+/// be: B waits until the devices drop those rows, or does not wait for F.
+#[test]
+fn dead_sessions_are_told_by_a_count_that_stands_still() {
+    let pair = Pair::settled(3, |_, recipe| recipe.freshness = "counter".to_owned());
+    fails_over(pair, |pair| pair.network.cut_silently(Node::A));
+}
+
 /// Goal: a site that is gone as a whole is replaced. Method: kill -9 of A's watchdog in the moment its link fails, so
 /// that nobody stops A's services; it comes back as standby when the link does. Wrong would be: it returns as active.
 #[test]

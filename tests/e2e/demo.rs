@@ -152,3 +152,24 @@ fn the_demo_without_json_tells_a_story() {
     run_within(&mut command, DEMO_LIMIT, b"").expect(0).is_orderly().says(&["active", "standby", "arbiter"]);
     nothing_is_left(&scratch);
 }
+
+/// Goal: a file that is no policy is told before the lab is laid. Wrong would be: a lab of two sites whose policy
+/// never answers, and the reason only in a log.
+#[test]
+fn a_file_that_is_no_policy_ends_the_demo_before_it_begins() {
+    let scratch = Scratch::new("demo");
+    let folder = Scratch::new("policies");
+    fs::write(folder.join("notes.md"), "Ask Ann.").unwrap();
+    fs::write(folder.join("broken.lua"), "function evaluate(ctx) return {").unwrap();
+    for (name, reason) in
+        [("notes.md", "neither .lua nor .so"), ("broken.lua", "broken.lua:1:"), ("gone.lua", "gone.lua")]
+    {
+        let path = folder.join(name);
+        let run = run_within(&mut demo(&scratch, &["--policy", path.to_str().unwrap()]), DEMO_LIMIT, b"");
+        let run = run.expect(2).is_orderly();
+        assert_eq!(run.json()["ok"], false, "{}", run.all());
+        assert_eq!(run.stdout.lines().count(), 1, "{}", run.all());
+        run.says(&[name, reason]);
+        nothing_is_left(&scratch);
+    }
+}

@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
+use dr_watchdog_tests::lab::arbiter::Arbiter;
 use dr_watchdog_tests::lab::{Node, Pair};
+use dr_watchdog_tests::program::system;
 use dr_watchdog_tests::wait;
 
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -46,7 +48,7 @@ fn answers(pair: &Pair) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn answers_file(pair: &Pair) -> String {
+pub(super) fn answers_file(pair: &Pair) -> String {
     let text: String =
         answers(pair).into_iter().map(|(key, value)| format!("{key} = \"{value}\"\n")).collect();
     pair.scratch.write("answers.toml", text).display().to_string()
@@ -123,8 +125,24 @@ fn a_person_at_a_terminal_gets_the_same_files_as_an_answers_file() {
     assert!(said.contains("! expected an IP address"), "a wrong answer is told at once\n{said}");
 }
 
-/// Types an answer whenever a prompt stands there; once a wrong one, once a step back.
-fn converse(pair: &Pair, answers: &[(&str, String)]) -> String {
+/// How a conversation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// By itself.
+    Never,
+    /// With Ctrl-C at the prompt of this number.
+    Interrupt(usize),
+    /// With Ctrl-D there.
+    EndOfInput(usize),
+}
+
+/// Types an answer whenever a prompt stands there; once a wrong one, once a step back. Gives what was said, how it ended,
+/// and how many prompts there were.
+fn converse_until(
+    pair: &Pair,
+    answers: &[(&str, String)],
+    leave: Leave,
+) -> (String, std::process::ExitStatus, usize) {
     let terminal = nix::pty::openpty(None, None).unwrap();
     let slave = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
     let mut command = pair.a.command(&["init"]);
@@ -133,7 +151,7 @@ fn converse(pair: &Pair, answers: &[(&str, String)]) -> String {
     drop(command);
     drop(terminal.slave);
     let mut screen = File::from(terminal.master);
-    let (mut said, mut read) = (String::new(), 0);
+    let (mut said, mut read, mut prompts) = (String::new(), 0, 0);
     let (mut has_erred, mut has_gone_back) = (false, false);
     let mut bytes = [0; 4096];
     // A terminal whose other end is closed gives an error.
@@ -145,6 +163,16 @@ fn converse(pair: &Pair, answers: &[(&str, String)]) -> String {
             continue;
         };
         read = said.len();
+        prompts += 1;
+        if leave == Leave::Interrupt(prompts) {
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+            continue;
+        }
+        if leave == Leave::EndOfInput(prompts) {
+            screen.write_all(&[4]).unwrap();
+            continue;
+        }
         let key = prompt.split([' ', ':']).next().unwrap_or_default();
         let answer = match key {
             "site.vip" if !has_erred => {
@@ -165,8 +193,114 @@ fn converse(pair: &Pair, answers: &[(&str, String)]) -> String {
     }
     let ended =
         wait::poll(COMMAND_LIMIT, || child.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned()));
-    assert!(ended.unwrap().success(), "{said}");
+    (said, ended.unwrap(), prompts)
+}
+
+fn converse(pair: &Pair, answers: &[(&str, String)]) -> String {
+    let (said, ended, _) = converse_until(pair, answers, Leave::Never);
+    assert!(ended.success(), "{said}");
     said
+}
+
+/// Who leaves at any prompt, with Ctrl-C or Ctrl-D, has changed nothing at either site.
+#[test]
+fn whoever_leaves_at_any_prompt_has_changed_nothing() {
+    let pair = Pair::empty(3);
+    let given = answers(&pair);
+    let nothing = |said: &str, at: usize| {
+        for site in [&pair.a, &pair.b] {
+            assert!(!site.root().exists(), "prompt {at}: {}\n{said}", site.root().display());
+        }
+    };
+    let mut at = 1;
+    // Ends: there are some thirty prompts.
+    loop {
+        let (said, ended, prompts) = converse_until(&pair, &given, Leave::Interrupt(at));
+        if prompts < at {
+            assert!(ended.success(), "{said}");
+            break;
+        }
+        assert!(!ended.success(), "prompt {at}\n{said}");
+        nothing(&said, at);
+        if at.is_multiple_of(5) {
+            let (said, ended, _) = converse_until(&pair, &given, Leave::EndOfInput(at));
+            assert!(ended.code() == Some(1) && said.contains("you left; nothing was written"), "{said}");
+            nothing(&said, at);
+        }
+        at += 1;
+        assert!(at < 100);
+    }
+    assert!(at > 20, "{at} prompts");
+    assert!(pair.a.paths().config_file.exists() && pair.b.paths().config_file.exists());
+}
+
+/// A tiny file system, full to the last byte.
+struct Full(String);
+
+impl Full {
+    fn over(folder: &std::path::Path) -> Self {
+        fs::create_dir_all(folder).unwrap();
+        let folder = folder.to_str().unwrap().to_owned();
+        system("mount", &["-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", &folder]);
+        let filled = fs::write(format!("{folder}/filler"), vec![0_u8; 1 << 20]);
+        assert!(filled.is_err(), "the disk took more than it has");
+        Self(folder)
+    }
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        system("umount", &["-l", &self.0]);
+    }
+}
+
+/// A disk that is full here or there while the configuration is written: nothing is written at either site.
+#[test]
+fn a_full_disk_at_either_site_leaves_both_without_a_configuration() {
+    let mut pair = Pair::empty(3);
+    let file = answers_file(&pair);
+    let init = |pair: &Pair| pair.a.run(&["init", "--answers", &file]).is_orderly();
+    for is_here in [true, false] {
+        let full = if is_here { &pair.a } else { &pair.b };
+        let disk = Full::over(full.root());
+        // A server that was there before the disk would not see it.
+        let (network, scratch, keys) = (&pair.network, &pair.scratch, &pair.keys);
+        pair.doors[1] = None;
+        pair.doors[1] =
+            Some(Arbiter::start_at_site(network.namespace(Node::B), scratch, keys, &scratch.join("b")));
+        let (full, other) = if is_here { (&pair.a, &pair.b) } else { (&pair.b, &pair.a) };
+        let told = init(&pair).expect(1);
+        told.says(&["cannot be written", "No space left on device", "nothing was changed"]);
+        let left: Vec<_> =
+            fs::read_dir(full.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!full.paths().config_file.exists() && left.len() <= 2, "{left:?}");
+        assert!(!other.paths().config_file.exists(), "{}", other.root().display());
+        drop(disk);
+        fs::remove_dir_all(full.root()).unwrap();
+    }
+    init(&pair).expect(0);
+    // A change of what is there: the old file stays whole.
+    let before = fs::read_to_string(&pair.a.paths().config_file).unwrap();
+    let folder = pair.a.paths().config_file.parent().unwrap().to_owned();
+    let kept = pair.scratch.join("kept");
+    fs::create_dir_all(&kept).unwrap();
+    for name in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()) {
+        if name.file_type().unwrap().is_file() {
+            fs::copy(name.path(), kept.join(name.file_name())).unwrap();
+        }
+    }
+    let disk = {
+        system("mount", &["-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", folder.to_str().unwrap()]);
+        for name in fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap()) {
+            fs::copy(name.path(), folder.join(name.file_name())).unwrap();
+        }
+        assert!(fs::write(folder.join("filler"), vec![0_u8; 1 << 20]).is_err());
+        Full(folder.to_str().unwrap().to_owned())
+    };
+    let told = pair.a.run(&["toolkit", "config", "update", "--user-core", "--set", "scpTimeout=9"]);
+    told.is_orderly().expect(1).says(&["No space left on device"]);
+    assert_eq!(fs::read_to_string(&pair.a.paths().config_file).unwrap(), before);
+    drop(disk);
 }
 
 /// Whatever goes wrong on the way, nothing is written at either site.

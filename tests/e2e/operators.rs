@@ -96,3 +96,63 @@ fn observe_mode_says_that_the_peer_was_alive() {
     pair.b.run(&["history", "--kind", "observation"]).is_orderly().expect(0).says(&["the peer was alive"]);
     pair.ledger.never_both();
 }
+
+/// Goal: what the manual's list names is mailed once per episode, with its end. Method: A loses the arbiters for a while,
+/// then everything, and comes back. Wrong would be: one of them is missing, or comes twice.
+#[test]
+fn every_trouble_of_the_manuals_list_is_mailed_once_with_its_end() {
+    let mut pair = Pair::new(3, |_, recipe| {
+        recipe.more = format!(
+            "[watchdog.notification]\nemail = \"a@example.com\"\n[smtp]\nhost = \"{MAIL_ADDRESS}\"\nport = {MAIL_PORT}\n\
+             from = \"watchdog@example.com\"\ntls = \"none\"\n"
+        );
+    });
+    let _here = MailServer::real(&pair.scratch, pair.network.namespace(Node::A), "none", false);
+    let _there = MailServer::real(&pair.scratch, pair.network.namespace(Node::B), "none", false);
+    pair.a.start();
+    pair.b.start();
+    pair.a.wait_standing("active/active", COMING_LIMIT);
+    pair.wait_well();
+    let mails = |pair: &Pair, site: &str, kind: &str| {
+        let of = |mail: &&dr_watchdog_tests::lab::mail::Kept| {
+            mail.kind == kind && mail.text.contains(&format!("site {site}, "))
+        };
+        all_kept(&pair.scratch).iter().filter(of).count()
+    };
+    let arrive = |pair: &Pair, site: &str, kind: &str, count: usize| {
+        let found = wait::poll(COMING_LIMIT, || {
+            let found = mails(pair, site, kind);
+            wait::holds(found >= count, || format!("site {site}: {found} of {count} mails {kind}"))
+        });
+        found.unwrap_or_else(|why| panic!("{why}\n{}", pair.dump()));
+    };
+    pair.network.cut_from_arbiters(Node::A);
+    arrive(&pair, "a", "arbitersBelowWarning", 1);
+    arrive(&pair, "a", "automaticFailoverDisabled", 1);
+    pair.network.heal();
+    arrive(&pair, "a", "arbitersBelowWarning", 2);
+    arrive(&pair, "a", "automaticFailoverDisabled", 2);
+    // Without a session at the arbiters A would not be seen to be alive.
+    pair.wait_well();
+    pair.network.cut_silently(Node::A);
+    arrive(&pair, "b", "peerLost", 1);
+    arrive(&pair, "b", "arbitersNotManaged", 1);
+    arrive(&pair, "b", "becameActive", 1);
+    arrive(&pair, "a", "becameStandby", 1);
+    pair.network.heal();
+    arrive(&pair, "b", "peerLost", 2);
+    arrive(&pair, "b", "arbitersNotManaged", 2);
+    pair.wait_well();
+    for (site, kind, count) in [
+        ("a", "arbitersBelowWarning", 4),
+        ("a", "becameStandby", 1),
+        ("b", "peerLost", 2),
+        ("b", "arbitersNotManaged", 2),
+        ("b", "becameActive", 1),
+        ("b", "becameStandby", 0),
+    ] {
+        let found = mails(&pair, site, kind);
+        assert!(found <= count, "site {site}: {found} mails {kind}\n{}", pair.dump());
+    }
+    pair.ledger.never_both();
+}

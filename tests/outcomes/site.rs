@@ -73,6 +73,7 @@ fn settings(arbiters: usize) -> Settings {
         managed_rule: ManagedRule { peer_addresses: vec![PEER.to_owned()], stale_ms: 80_000 },
         look_round: Duration::from_secs(5),
         exclusion: Exclusion::Verdict { wait: Duration::from_secs(80) },
+        verifies_at_boot: false,
         be_active: vec![step("start")],
         be_standby: vec![step("stop")],
     }
@@ -220,6 +221,7 @@ impl Site {
                 phase,
                 config_equal: Some(true),
                 automatic_failover: true,
+                turn: None,
                 heard: self.now.wall,
             };
             self.later(20_000, Event::HeartbeatHeard(beat));

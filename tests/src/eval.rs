@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::needs;
 use crate::program::{self, Run, run_within};
 use crate::scratch::Scratch;
 
@@ -78,6 +79,17 @@ impl Bench {
     /// `policy eval` of a file.
     pub fn eval(&self, file: &Path) -> Run {
         self.eval_with(file, &[])
+    }
+
+    /// `policy eval` of a file that may try to end every process there is: in a pid namespace that holds nothing else.
+    /// There the program is not the first process, which nothing could end anyway.
+    pub fn eval_apart(&self, file: &Path) -> Run {
+        let mut command = program::clean(&needs::program("unshare"));
+        command.args(["-pf", "--mount-proc", "--kill-child", "/bin/sh", "-c", "\"$0\" \"$@\"; exit $?"]);
+        command.arg(program::twin()).args(["policy", "eval"]).arg(file);
+        command.arg("--sections").arg(self.scratch.join("sections.json"));
+        command.arg("--probes").arg(self.scratch.join("probes.json")).arg("--json");
+        run_within(&mut command, EVAL_LIMIT, b"").is_orderly()
     }
 
     /// Demands that the file gives no verdict of its own, for one of these reasons, and that all the same a legal

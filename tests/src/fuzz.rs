@@ -9,7 +9,7 @@ use dr_watchdog::arbiters::parse::{ALL, ParseError, custom_sessions};
 use dr_watchdog::config::model::Custom;
 use dr_watchdog_sdk::evidence::Session;
 use nix::time::{ClockId, clock_gettime};
-use regex::Regex;
+use regex_lite::Regex;
 
 /// Longest time for one input.
 pub const SLOW: Duration = Duration::from_secs(5);
@@ -102,7 +102,8 @@ pub fn cpu_time() -> Duration {
 
 /// A device that only its operator knows.
 pub fn custom() -> Custom {
-    let pattern = r"^(?<state>\w+) +(?<port>\d+) <- (?<from>\S+):\d+ idle (?<ageS>\d+)$";
+    let pattern =
+        r"^(?<state>\w+) +(?<port>\d+) <- (?<from>\S+):\d+ idle (?<ageS>\d+)(?: received (?<counter>\d+))?$";
     Custom {
         command: "show sessions".to_owned(),
         pattern: Regex::new(pattern).unwrap(),

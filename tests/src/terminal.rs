@@ -7,7 +7,9 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use nix::pty::openpty;
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::wait;
 
@@ -29,7 +31,16 @@ impl Terminal {
     /// # Panics
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> Self {
-        let pair = openpty(None, None).unwrap();
+        Self::start_sized(command, 80)
+    }
+
+    /// The same, on a terminal of so many columns.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_sized(command: &mut Command, columns: u16) -> Self {
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pair = openpty(Some(&size), None).unwrap();
         let side = || File::from(pair.slave.try_clone().unwrap());
         command.stdin(side()).stdout(side()).stderr(side()).process_group(0);
         let child = command.spawn().unwrap();
@@ -73,6 +84,24 @@ impl Terminal {
     /// When the terminal is gone.
     pub fn type_in(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Everything that was on the screen so far.
+    pub fn seen(&self) -> &str {
+        &self.seen
+    }
+
+    /// Ctrl-C: what the terminal sends the program.
+    ///
+    /// # Panics
+    /// When the program is gone.
+    pub fn interrupt(self) -> std::process::ExitStatus {
+        let mut this = self;
+        kill(Pid::from_raw(i32::try_from(this.child.id()).unwrap()), Signal::SIGINT).unwrap();
+        let ended = wait::poll(SAID_LIMIT, || {
+            this.child.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
+        });
+        ended.unwrap_or_else(|why| panic!("{why}:\n{}", this.seen))
     }
 
     /// Waits for the end: the exit status, and everything that was on the screen.

@@ -11,6 +11,7 @@ const DECIDERS: &[(&str, &str)] = &[
         "host/src/peer/link.rs",
         "a signed message carries its instant, so that an old one is refused before the core hears it",
     ),
+    ("host/src/probe/ping/arrival.rs", "how long a reply lay unread, against the kernel's own stamp"),
     ("host/src/notify/smtp.rs", "a mail's date is made of the instant that it was given"),
     ("host/src/cli/", "a person's command, not a decision: `policy eval` without a given instant"),
 ];

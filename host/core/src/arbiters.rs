@@ -25,6 +25,8 @@ struct Seen {
     look: Option<Result<Vec<Session>, (SshOutcome, String)>>,
     absent_since: Option<Utc>,
     hold_open: bool,
+    /// The last known address that is asked, while no name server tells the present one.
+    old_address: Option<String>,
     /// Which wrong key it showed; until it shows the expected one.
     alarm: Option<String>,
 }
@@ -99,6 +101,13 @@ impl View {
             _ => None,
         };
         seen.look = Some(result);
+    }
+
+    /// Takes that an arbiter is asked at its last known address, or at the present one again.
+    pub fn address_aged(&mut self, arbiter: usize, old: Option<String>) {
+        if let Some(seen) = self.seen.get_mut(arbiter) {
+            seen.old_address = old;
+        }
     }
 
     /// Takes a change of a held session.
@@ -192,6 +201,7 @@ impl Seen {
         let mut evidence = ArbiterEvidence {
             last_good: self.last_good,
             absent_since: self.absent_since,
+            old_address: self.old_address.clone(),
             ..ArbiterEvidence::default()
         };
         match &self.ping {

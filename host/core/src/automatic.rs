@@ -2,6 +2,8 @@
 
 use dr_watchdog_sdk::Utc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::durable::OperatorOff;
 
 /// Both switches of one site.
@@ -31,6 +33,34 @@ pub enum Missing {
     Pings,
     /// SSH log-ins, when the policy was asked.
     LogIns,
+}
+
+/// One turn of the operator's switch. Both sites end with the later one, whichever of them it was turned at.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Turn {
+    /// Grows by one with every turn at either site; 0 = it was never turned.
+    pub count: u64,
+    /// Where it was turned: of two turns at the same instant the one at site 1 counts.
+    pub site_index: u8,
+    /// What it was turned to; `None` = on.
+    pub off: Option<OperatorOff>,
+}
+
+impl Turn {
+    /// Whether this turn is the one that counts of two different ones.
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        self.rank() > other.rank()
+    }
+
+    /// Whether both are the same turn.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+
+    const fn rank(&self) -> (u64, u8) {
+        (self.count, self.site_index)
+    }
 }
 
 impl Automatic {

@@ -36,6 +36,9 @@ pub struct Durable {
     /// The operator's disable of automatic failover.
     #[serde(default)]
     pub operator_off: Option<OperatorOff>,
+    /// Which turn of the switch that was.
+    #[serde(default)]
+    pub switch: Switch,
     /// What operators' commands left behind.
     #[serde(default)]
     pub standing: Standing,
@@ -56,6 +59,18 @@ pub struct Standing {
     pub is_promised: bool,
     /// An operator vouched that the other site is off.
     pub is_peer_off: bool,
+}
+
+/// Which turn of the operator's switch is in force here; see [`crate::automatic::Turn`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Switch {
+    /// Turns at either site until now.
+    pub count: u64,
+    /// Where the last one was.
+    pub site_index: u8,
+    /// Whether the other site has said that it has the same turn.
+    pub is_agreed: bool,
 }
 
 /// A plan that was running.
@@ -112,6 +127,7 @@ impl Durable {
             both_standby_until: None,
             wait_until: None,
             operator_off: None,
+            switch: Switch::default(),
             standing: Standing::default(),
             exclusion: None,
         }

@@ -173,6 +173,14 @@ pub enum Trigger {
     StateUnusable,
     /// The two sites' settings contradict each other.
     SettingsContradict,
+    /// An operator vouches that the other site is off.
+    PeerIsOff,
+    /// The other site spoke, which ends that word.
+    PeerIsNotOff,
+    /// Settings that both sites must share differ.
+    SettingsDiffer,
+    /// They are the same again.
+    SettingsAgree,
     /// Both sites are standby.
     BothStandby,
     /// An arbiter shows another host key than the expected one.
@@ -200,6 +208,10 @@ impl Trigger {
             Self::StateNotWritten => "stateNotWritten",
             Self::StateUnusable => "stateUnusable",
             Self::SettingsContradict => "settingsContradict",
+            Self::PeerIsOff => "peerIsOff",
+            Self::PeerIsNotOff => "peerIsNotOff",
+            Self::SettingsDiffer => "settingsDiffer",
+            Self::SettingsAgree => "settingsAgree",
             Self::BothStandby => "bothStandby",
             Self::HostKeyChanged => "hostKeyChanged",
             Self::Exclusion => "exclusion",

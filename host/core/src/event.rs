@@ -6,6 +6,7 @@ use dr_watchdog_sdk::Utc;
 use dr_watchdog_sdk::Verdict;
 use dr_watchdog_sdk::evidence::{Session, SshOutcome};
 
+use crate::automatic::Turn;
 use crate::exclusion::fact::Fact;
 use crate::settings::Settings;
 use crate::transitions::Phase;
@@ -31,6 +32,14 @@ pub enum Event {
         /// Round-trip time in milliseconds, or why there was none.
         #[serde(with = "crate::journal::exact")]
         answer: Result<f64, String>,
+    },
+    /// An arbiter with a name is asked at its last known address from now on, because no name server tells the present
+    /// one; or at the present one again.
+    AddressAged {
+        /// Position in the settings.
+        arbiter: usize,
+        /// The last known address, or `None` for the present one.
+        old: Option<String>,
     },
     /// Every arbiter of a sweep has been pinged; answers [`crate::effect::Effect::SweepArbiters`].
     SweepEnded {
@@ -95,6 +104,11 @@ pub enum Event {
         /// How.
         result: Result<(), String>,
     },
+    /// After a start, or after a change, this site's settings were compared with the other site's.
+    SettingsCompared {
+        /// What differs, each key in words; nothing where they are the same.
+        differences: Vec<String>,
+    },
     /// An operator disabled automatic failover here.
     OperatorDisabled {
         /// For how long; `None` = until enabled.
@@ -125,6 +139,9 @@ pub struct Beat {
     pub config_equal: Option<bool>,
     /// Whether its automatic failover is on.
     pub automatic_failover: bool,
+    /// How the operator's switch was turned last, as far as it knows; `None` = it did not say.
+    #[serde(default)]
+    pub turn: Option<Turn>,
     /// When it was heard.
     #[serde(with = "crate::time::utc_ms")]
     pub heard: Utc,

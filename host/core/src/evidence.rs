@@ -120,6 +120,7 @@ impl Evidence {
                 rtt_ms: seen.rtt_ms,
                 last_good: seen.last_good,
                 why: seen.why.clone(),
+                old_address: seen.old_address.clone(),
                 ..ArbiterEvidence::default()
             };
             (name.clone(), part)
@@ -143,6 +144,7 @@ impl Evidence {
                 sessions: seen.sessions.clone(),
                 managed: seen.managed,
                 absent_since: seen.absent_since,
+                old_address: seen.old_address.clone(),
                 ..ArbiterEvidence::default()
             };
             (name.clone(), part)

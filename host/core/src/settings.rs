@@ -34,6 +34,9 @@ pub struct Settings {
     pub look_round: Duration,
     /// How two active sites are excluded.
     pub exclusion: Exclusion,
+    /// Whether the settings are compared with the other site's before anything is decided after a start.
+    #[serde(default)]
+    pub verifies_at_boot: bool,
     /// Steps that make this site serve.
     pub be_active: Vec<Step>,
     /// Steps that end serving.
@@ -61,7 +64,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// How long a site boots: one interval and one full round. By then a living peer has been heard, so that no
+    /// How long a site boots at the most: one interval and one full round. By then a living peer has been heard, so that no
     /// decision falls on the silence of the first second (`domain.md` row 161).
     pub fn boot_time(&self) -> Duration {
         self.interval + self.timeout * self.tries

@@ -7,8 +7,10 @@ use std::time::Duration;
 use dr_watchdog_sdk::evidence::{SshAnswer, SshOutcome};
 use tokio::time::Instant;
 
+use super::movement::Movement;
 use super::parse::{Dialect, Families, ParseError, Row, custom_rows, dialects};
-use super::{Shared, Target, lock};
+use super::{Shared, lock};
+use crate::config::model::Arbiter;
 use crate::probe::ssh::host_key::HostKeyError;
 use crate::probe::ssh::{Connection, Destination, ExecOutput, SshError};
 
@@ -20,11 +22,15 @@ const COMPLAINT_CHARACTERS_MAX: usize = 120;
 /// One arbiter.
 #[derive(Debug)]
 pub(super) struct Device {
-    pub(super) target: Target,
+    pub(super) target: Arbiter,
     /// What the device was found to speak, where the kind is `auto`.
     dialect: Mutex<Option<Dialect>>,
     /// The last wrong host key that was shown, with when.
     alarm: Mutex<Option<(Instant, HostKeyError)>>,
+    /// Its last known address, while no name server tells the present one.
+    pub(super) old_address: Mutex<Option<IpAddr>>,
+    /// What the running series of looks knows of counts.
+    pub(super) movement: Mutex<Movement>,
 }
 
 /// Why the sessions of a device are not known.
@@ -57,8 +63,14 @@ impl AskError {
 }
 
 impl Device {
-    pub(super) const fn new(target: Target) -> Self {
-        Self { target, dialect: Mutex::new(None), alarm: Mutex::new(None) }
+    pub(super) fn new(target: Arbiter) -> Self {
+        Self {
+            target,
+            dialect: Mutex::default(),
+            alarm: Mutex::default(),
+            old_address: Mutex::default(),
+            movement: Mutex::default(),
+        }
     }
 
     /// The wrong host key that was shown so shortly ago that the device is left alone.
@@ -145,10 +157,13 @@ impl Device {
         Ok(rows)
     }
 
-    /// What the device was found to speak, or is configured to.
-    pub(super) fn dialect(&self) -> Option<Dialect> {
-        let configured = dialects(self.target.kind);
-        if configured.len() == 1 { configured.first().copied() } else { *lock(&self.dialect) }
+    /// The kind that the device was found to be, or is configured as.
+    pub(super) fn speaks(&self) -> Option<&'static str> {
+        match dialects(self.target.kind) {
+            [] => Some("custom"),
+            [only] => Some(only.name),
+            _ => lock(&self.dialect).map(|dialect| dialect.name),
+        }
     }
 
     /// Runs a command for a policy, on a connection of its own.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::round::Round;
 use super::{Linger, Surveyed};
+use crate::config::model::Freshness;
 
 /// Prefixes from which on two addresses are in one subnet, as sites are usually laid out.
 const SUBNET_BITS_V4: u32 = 24;
@@ -152,13 +153,26 @@ fn table(seen: &Surveyed, all: &mut Vec<Finding>) {
 fn age(seen: &Surveyed, linger: Option<&Result<Linger, String>>, known: &Known<'_>, all: &mut Vec<Finding>) {
     let mut add = |level, message, remedy: &str| all.push(finding(level, &[&seen.name], message, remedy));
     let setting = setting(seen.speaks);
-    if seen.shows_age == Some(false) && linger.is_none() {
-        let message = "it shows no age of its sessions: a dead session counts until the device drops its row";
+    if seen.freshness == Some(Freshness::Presence) && linger.is_none() {
+        let message = "it shows neither the age of its sessions nor a count of what it received: a dead session counts \
+                       until the device drops its row";
+        let message = if seen.shows_age == Some(true) || seen.shows_counter == Some(true) {
+            "what it shows of its sessions is not taken (freshness): a dead session counts until the device drops its row"
+        } else {
+            message
+        };
         let remedy = format!("measure how long that is with --linger; shorter with {setting}");
         add(Level::Note, message.to_owned(), &remedy);
     }
-    // Where the age is shown, a dead row is known for one, however long it stays.
-    let needs_short = seen.shows_age != Some(true);
+    if seen.freshness == Some(Freshness::Counter) && seen.counter_moves == Some(false) {
+        let message = "the count of our own session never moved, although each look sends the device something: the \
+                       other site's would seem dead while it lives";
+        let remedy =
+            "freshness = \"presence\", or a pattern whose group \"counter\" is what the device received";
+        add(Level::Problem, message.to_owned(), remedy);
+    }
+    // Where age or count are shown, a dead row is known for one, however long it stays.
+    let needs_short = !matches!(seen.freshness, Some(Freshness::Age | Freshness::Counter));
     match linger {
         Some(Ok(Linger::Kept(kept))) if needs_short && *kept > known.lease => {
             let total = (known.wait + *kept).as_secs();

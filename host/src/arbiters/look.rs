@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_watchdog_sdk::evidence::SshOutcome;
+use dr_watchdog_sdk::evidence::{Session, SshOutcome};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::attend::attended;
 use super::device::AskError;
-use super::parse::{self, Row};
-use super::{Look, Report, Shared, reach, stopped};
+use super::movement::Shown;
+use super::parse::Row;
+use super::{Look, Report, Shared, lock, reach, stopped};
 use crate::probe::ping::PingOutcome;
 use crate::probe::ssh::Connection;
 
@@ -55,12 +56,9 @@ async fn look(shared: &Shared, arbiter: usize, looker: &mut Looker) -> bool {
     };
     let asking = async {
         let seen = looker.look(shared, arbiter).await;
-        let report = Report::Looked {
-            arbiter,
-            result: seen.result.map(parse::sessions),
-            begun: seen.begun,
-            is_unbroken: seen.is_unbroken,
-        };
+        let (begun, is_unbroken) = (seen.begun, seen.is_unbroken);
+        seen.note(shared, arbiter);
+        let report = Report::Looked { arbiter, result: seen.sessions(shared, arbiter), begun, is_unbroken };
         shared.reports.send(report).await.is_ok()
     };
     let (is_heard, is_heard_too) = tokio::join!(pinging, asking);
@@ -68,20 +66,18 @@ async fn look(shared: &Shared, arbiter: usize, looker: &mut Looker) -> bool {
 }
 
 /// One look for an operator, on a connection of its own.
-pub(super) async fn look_once(shared: &Shared, arbiter: usize, wants_sessions: bool) -> Look {
+pub(super) async fn look_once(shared: &Shared, arbiter: usize) -> Look {
     let asking = async {
-        if !wants_sessions {
-            return None;
-        }
         let mut looker = Looker::default();
         let seen = looker.look(shared, arbiter).await;
         if let Some(connection) = looker.connection {
             connection.close().await;
         }
-        Some(seen.result.map(parse::sessions))
+        seen.sessions(shared, arbiter)
     };
     let (ping, sessions) = tokio::join!(ping(shared, arbiter), asking);
-    Look { ping, sessions }
+    let old_address = *lock(&shared.devices[arbiter].old_address);
+    Look { ping, sessions: Some(sessions), old_address }
 }
 
 /// As many tries as fit into the deadline of a look.
@@ -101,7 +97,27 @@ pub(super) struct Looker {
 pub(super) struct Seen {
     pub(super) result: Result<Vec<Row>, (SshOutcome, String)>,
     begun: Instant,
-    is_unbroken: bool,
+    answered: Instant,
+    pub(super) is_unbroken: bool,
+}
+
+impl Seen {
+    /// Lets the next looks of the series compare their counts with these.
+    fn note(&self, shared: &Shared, arbiter: usize) {
+        let mut movement = lock(&shared.devices[arbiter].movement);
+        let shown = Shown { begun: self.begun, answered: self.answered, is_unbroken: self.is_unbroken };
+        match &self.result {
+            Ok(rows) => movement.looked(rows, shown, shared.settings.gap_max()),
+            Err(_) => movement.broken(),
+        }
+    }
+
+    /// What policies see of it.
+    fn sessions(self, shared: &Shared, arbiter: usize) -> Result<Vec<Session>, (SshOutcome, String)> {
+        let device = &shared.devices[arbiter];
+        let movement = lock(&device.movement);
+        self.result.map(|rows| movement.sessions(rows, device.target.freshness, self.answered))
+    }
 }
 
 type Tried = Result<(Instant, Vec<Row>), (Instant, AskError)>;
@@ -136,7 +152,7 @@ impl Looker {
                 Err((error.outcome(), error.to_string()))
             }
         };
-        Seen { result, begun, is_unbroken }
+        Seen { result, begun, answered: Instant::now(), is_unbroken }
     }
 
     /// By one deadline. A kept connection that died while it lay idle says nothing about the arbiter now, so it is

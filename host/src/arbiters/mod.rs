@@ -10,14 +10,16 @@ pub mod findings;
 mod hold;
 mod linger;
 mod look;
+mod movement;
 pub mod parse;
 mod reach;
 pub mod round;
+mod settings;
 mod survey;
-mod target;
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,13 +28,14 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::config::model::LOOKS_AT_ONCE;
+use crate::config::model::{Arbiter, LOOKS_AT_ONCE};
 use crate::probe::ping::{PingOutcome, Pinger};
+use crate::probe::resolve::{self, ResolveError};
 use crate::probe::ssh::{Adapter, Connection, Destination, SshError, Transport};
 use device::Device;
 pub use linger::{LINGER_LIMIT, Linger};
+pub use settings::Settings;
 pub use survey::Surveyed;
-pub use target::{Settings, Target};
 
 /// Most connections that are opened at once, for looks and holds together: log-ins cost this machine, and the network,
 /// more than anything else here.
@@ -81,6 +84,13 @@ pub enum Report {
         /// What was shown and what was expected.
         why: String,
     },
+    /// An arbiter with a name is asked at its last known address from now on, or at the present one again.
+    AddressAged {
+        /// Which arbiter.
+        arbiter: usize,
+        /// The last known address; `None` = a name server has told one again.
+        old: Option<IpAddr>,
+    },
     /// A held session is open.
     HoldOpened {
         /// Which arbiter.
@@ -109,6 +119,8 @@ pub struct Look {
     pub ping: PingOutcome,
     /// The sessions, or which step failed and how; `None` if nobody asked for them.
     pub sessions: Option<Result<Vec<Session>, (SshOutcome, String)>>,
+    /// The last known address that was asked, where no name server told the present one.
+    pub old_address: Option<IpAddr>,
 }
 
 /// All arbiters of a site.
@@ -155,7 +167,7 @@ impl Running {
 impl Arbiters {
     /// Arbiters that are reached by the usual adapter, and trusted by their pins alone.
     pub fn new(
-        targets: Vec<Target>,
+        targets: Vec<Arbiter>,
         settings: Settings,
         pinger: Arc<Pinger>,
         reports: mpsc::Sender<Report>,
@@ -165,7 +177,7 @@ impl Arbiters {
 
     /// Arbiters that are reached by this transport.
     pub fn with_transport(
-        targets: Vec<Target>,
+        targets: Vec<Arbiter>,
         settings: Settings,
         pinger: Arc<Pinger>,
         reports: mpsc::Sender<Report>,
@@ -253,8 +265,14 @@ impl Arbiters {
 
     /// Looks once at every arbiter, beside whatever else goes on; in the order of the targets.
     pub async fn look_once(&self, wants_sessions: bool) -> Vec<Look> {
-        self.each(|shared, arbiter| async move { look::look_once(&shared, arbiter, wants_sessions).await })
-            .await
+        if !wants_sessions {
+            let pings = reach::ping_all(&self.shared).await;
+            let looks = pings.into_iter().zip(&self.shared.devices);
+            return looks
+                .map(|(ping, device)| Look { ping, sessions: None, old_address: *lock(&device.old_address) })
+                .collect();
+        }
+        self.each(|shared, arbiter| async move { look::look_once(&shared, arbiter).await }).await
     }
 
     /// Looks at every arbiter so many times, at this interval; in the order of the targets.
@@ -344,6 +362,18 @@ impl Shared {
             let _ = self.reports.send(Report::HostKeyChanged { arbiter, why: error.to_string() }).await;
         }
         connected
+    }
+
+    /// The address of an arbiter, by now; says so once where it is the last known one.
+    async fn resolve(&self, arbiter: usize, timeout: Duration) -> Result<IpAddr, ResolveError> {
+        let device = &self.devices[arbiter];
+        let resolved = resolve::resolve(&device.target.host, timeout).await?;
+        let old = resolved.age.map(|_| resolved.address);
+        if std::mem::replace(&mut *lock(&device.old_address), old) != old {
+            // Nobody listens any more only when the program ends.
+            let _ = self.reports.send(Report::AddressAged { arbiter, old }).await;
+        }
+        Ok(resolved.address)
     }
 
     /// The destination of a look.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Report, Shared, lock};
+use crate::probe::gateway;
 use crate::probe::ping::{Manner, PingOutcome};
-use crate::probe::{gateway, resolve};
 
 /// What a sweep found: which arbiter, and how it ended.
 type Found = mpsc::UnboundedSender<(usize, PingOutcome)>;
@@ -19,26 +19,52 @@ type Found = mpsc::UnboundedSender<(usize, PingOutcome)>;
 /// Pings every arbiter and reports each as soon as it is known, then the end.
 pub(super) async fn sweep(shared: Arc<Shared>, round: u64) {
     let begun = Instant::now();
-    // One message per arbiter, so the arbiters are its bound.
-    let (found, mut finding) = mpsc::unbounded_channel();
-    let mut running = JoinSet::new();
-    // A name's resolver may be slow or mute; the others do not wait for that.
-    let (addressed, named): (Vec<usize>, Vec<usize>) =
-        (0..shared.devices.len()).partition(|arbiter| address(&shared, *arbiter).is_some());
-    for arbiter in named {
-        running.spawn(single(Arc::clone(&shared), arbiter, found.clone()));
-    }
-    running.spawn(together(Arc::clone(&shared), addressed, found));
+    let manner = Manner { timeout: shared.settings.ping_timeout, tries: shared.settings.ping_retries + 1 };
+    let (mut finding, mut running) = start(&shared, manner);
     while let Some((arbiter, outcome)) = finding.recv().await {
         // Nobody listens any more only when the program ends.
         let _ = shared.reports.send(Report::Pinged { arbiter, outcome, begun }).await;
     }
+    end(&mut running).await;
+    let _ = shared.reports.send(Report::SweepFinished { round }).await;
+}
+
+/// Pings every arbiter as beside a look; in the order of the arbiters.
+pub(super) async fn ping_all(shared: &Arc<Shared>) -> Vec<PingOutcome> {
+    let (timeout, tries) = shared.settings.ping_in_look();
+    let (mut finding, mut running) = start(shared, Manner { timeout, tries });
+    let mut outcomes = vec![PingOutcome::TimedOut; shared.devices.len()];
+    while let Some((arbiter, outcome)) = finding.recv().await {
+        outcomes[arbiter] = outcome;
+    }
+    end(&mut running).await;
+    outcomes
+}
+
+/// Starts a ping of every arbiter; what is found comes as soon as it is known.
+fn start(
+    shared: &Arc<Shared>,
+    manner: Manner,
+) -> (mpsc::UnboundedReceiver<(usize, PingOutcome)>, JoinSet<()>) {
+    // One message per arbiter, so the arbiters are its bound.
+    let (found, finding) = mpsc::unbounded_channel();
+    let mut running = JoinSet::new();
+    // A name's resolver may be slow or mute; the others do not wait for that.
+    let (addressed, named): (Vec<usize>, Vec<usize>) =
+        (0..shared.devices.len()).partition(|arbiter| address(shared, *arbiter).is_some());
+    for arbiter in named {
+        running.spawn(single(Arc::clone(shared), arbiter, manner, found.clone()));
+    }
+    running.spawn(together(Arc::clone(shared), addressed, manner, found));
+    (finding, running)
+}
+
+async fn end(running: &mut JoinSet<()>) {
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "a ping task failed; this is a defect of the watchdog");
         }
     }
-    let _ = shared.reports.send(Report::SweepFinished { round }).await;
 }
 
 fn address(shared: &Shared, arbiter: usize) -> Option<IpAddr> {
@@ -46,9 +72,7 @@ fn address(shared: &Shared, arbiter: usize) -> Option<IpAddr> {
 }
 
 /// Pings these arbiters, and this machine's own gateways with them, on one socket.
-async fn together(shared: Arc<Shared>, arbiters: Vec<usize>, found: Found) {
-    let settings = &shared.settings;
-    let manner = Manner { timeout: settings.ping_timeout, tries: settings.ping_retries + 1 };
+async fn together(shared: Arc<Shared>, arbiters: Vec<usize>, manner: Manner, found: Found) {
     let mut hosts: Vec<IpAddr> = arbiters.iter().filter_map(|arbiter| address(&shared, *arbiter)).collect();
     let gateways: Vec<IpAddr> = gateway::gateways_to(&hosts).into_iter().collect();
     hosts.extend(&gateways);
@@ -66,9 +90,8 @@ async fn together(shared: Arc<Shared>, arbiters: Vec<usize>, found: Found) {
     }
 }
 
-async fn single(shared: Arc<Shared>, arbiter: usize, found: Found) {
-    let tries = shared.settings.ping_retries + 1;
-    let outcome = ping(&shared, arbiter, shared.settings.ping_timeout, tries).await;
+async fn single(shared: Arc<Shared>, arbiter: usize, manner: Manner, found: Found) {
+    let outcome = ping(&shared, arbiter, manner.timeout, manner.tries).await;
     // The receiver goes on until every sender is gone.
     let _ = found.send((arbiter, outcome));
 }
@@ -113,11 +136,10 @@ impl Shared {
 
 /// Pings an arbiter until it answers, at most so often.
 pub(super) async fn ping(shared: &Shared, arbiter: usize, timeout: Duration, tries: u32) -> PingOutcome {
-    let host = &shared.devices[arbiter].target.host;
     let mut outcome = PingOutcome::TimedOut;
     for attempt in 1..=tries {
         let begun = Instant::now();
-        outcome = ping_once(shared, host, timeout).await;
+        outcome = ping_once(shared, arbiter, timeout).await;
         if matches!(outcome, PingOutcome::Answered { .. }) {
             return outcome;
         }
@@ -126,12 +148,26 @@ pub(super) async fn ping(shared: &Shared, arbiter: usize, timeout: Duration, tri
             tokio::time::sleep_until(begun + timeout).await;
         }
     }
-    outcome
+    // A sweep has asked the gateways too, not long ago.
+    if outcome == PingOutcome::TimedOut { shared.silence(arbiter) } else { outcome }
 }
 
-async fn ping_once(shared: &Shared, host: &str, timeout: Duration) -> PingOutcome {
+/// One echo on a socket of its own, whose round trip is that of the kernel: for those who judge by it.
+pub(super) async fn ping_alone(shared: &Shared, arbiter: usize) -> PingOutcome {
+    let timeout = shared.settings.ping_timeout;
+    let address = match shared.resolve(arbiter, timeout).await {
+        Ok(address) => address,
+        Err(why) => return PingOutcome::Failed(why.to_string()),
+    };
+    let outcome = Mutex::new(PingOutcome::TimedOut);
+    let tell = |_, ended| *lock(&outcome) = ended;
+    shared.pinger.ask_all(&[address], Manner { timeout, tries: 1 }, tell).await;
+    outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn ping_once(shared: &Shared, arbiter: usize, timeout: Duration) -> PingOutcome {
     let begun = Instant::now();
-    let address: IpAddr = match resolve::resolve(host, timeout).await {
+    let address = match shared.resolve(arbiter, timeout).await {
         Ok(address) => address,
         Err(why) => return PingOutcome::Failed(why.to_string()),
     };

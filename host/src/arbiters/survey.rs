@@ -11,7 +11,8 @@ use super::Shared;
 use super::look::Looker;
 use super::parse::Row;
 use super::reach;
-use crate::probe::ping::PingOutcome;
+use crate::config::model::Freshness;
+use crate::probe::ping::{PingOutcome, milliseconds};
 use crate::probe::ssh::Connection;
 use crate::probe::{gateway, resolve};
 
@@ -44,10 +45,18 @@ pub struct Surveyed {
     pub speaks: Option<&'static str>,
     /// Whether it shows how long a session has been silent; unknown where it showed none.
     pub shows_age: Option<bool>,
+    /// Whether it shows how much it has received on a session; unknown where it showed none.
+    pub shows_counter: Option<bool>,
+    /// Whether the count of our own session moved from look to look, as it must: each look brings it a question.
+    pub counter_moves: Option<bool>,
+    /// What is taken of it: the configured word, or what `auto` comes to.
+    pub freshness: Option<Freshness>,
     /// Whether it shows our own session, over which it is asked.
     pub shows_us: Option<bool>,
     /// Fingerprint of its host key.
     pub host_key: Option<String>,
+    /// The counts of our own session in the last look, in order.
+    pub(crate) counts: Vec<u64>,
 }
 
 /// Looks so many times.
@@ -58,7 +67,8 @@ pub(super) async fn survey(
     interval: Duration,
 ) -> Surveyed {
     let device = &shared.devices[arbiter];
-    let address = resolve::resolve(&device.target.host, shared.settings.look_timeout).await.ok();
+    let resolved = resolve::resolve(&device.target.host, shared.settings.look_timeout).await;
+    let address = resolved.ok().map(|resolved| resolved.address);
     let mut found = Surveyed {
         name: device.target.name.clone(),
         port: device.target.port,
@@ -76,14 +86,15 @@ pub(super) async fn survey(
             matches!(found.failure, Some((SshOutcome::Auth | SshOutcome::Hostkey, _))) && found.looked == 0;
         let looking = async { if is_refused { None } else { Some(looker.look(&shared, arbiter).await) } };
         // One try each: this is about what gets lost.
-        let pinging = reach::ping(&shared, arbiter, shared.settings.ping_timeout, 1);
+        let pinging = reach::ping_alone(&shared, arbiter);
         let (ping, seen) = tokio::join!(pinging, looking);
         found.pinged(ping);
         if let Some(seen) = seen {
-            found.looked(seen.result, looker.connection.as_deref());
+            found.looked(seen.result, seen.is_unbroken, looker.connection.as_deref());
         }
     }
-    found.speaks = device.dialect().map(|dialect| dialect.name);
+    found.speaks = device.speaks();
+    found.freshness = found.taken(device.target.freshness);
     if let Some(connection) = looker.connection {
         connection.close().await;
     }
@@ -95,7 +106,7 @@ impl Surveyed {
         self.pings += 1;
         match outcome {
             PingOutcome::Answered { rtt } => {
-                let rtt = rtt.as_secs_f64() * 1_000.0;
+                let rtt = milliseconds(rtt);
                 let (least, most) = self.rtt_ms.unwrap_or((rtt, rtt));
                 self.answered += 1;
                 self.rtt_ms = Some((least.min(rtt), most.max(rtt)));
@@ -105,7 +116,12 @@ impl Surveyed {
         }
     }
 
-    fn looked(&mut self, result: Result<Vec<Row>, (SshOutcome, String)>, over: Option<&dyn Connection>) {
+    fn looked(
+        &mut self,
+        result: Result<Vec<Row>, (SshOutcome, String)>,
+        is_unbroken: bool,
+        over: Option<&dyn Connection>,
+    ) {
         self.looks += 1;
         let rows = match result {
             Ok(rows) => rows,
@@ -119,11 +135,28 @@ impl Surveyed {
         self.host_key = connection.host_key().or_else(|| self.host_key.take());
         if !rows.is_empty() {
             self.shows_age = Some(rows.iter().any(|row| row.session.age_ms.is_some()));
+            self.shows_counter = Some(rows.iter().any(|row| row.counter.is_some()));
         }
-        self.shows_us = connection.local().map(|local| {
-            let ip = local.ip().to_canonical();
-            rows.iter().any(|row| is_at(row, ip) && row.port.is_none_or(|port| port == local.port()))
-        });
+        let Some(local) = connection.local() else { return };
+        let ip = local.ip().to_canonical();
+        let is_ours = |row: &&Row| is_at(row, ip) && row.port.is_none_or(|port| port == local.port());
+        let ours: Vec<&Row> = rows.iter().filter(is_ours).collect();
+        self.shows_us = Some(!ours.is_empty());
+        let mut counts: Vec<u64> = ours.iter().filter_map(|row| row.counter).collect();
+        counts.sort_unstable();
+        if is_unbroken && !counts.is_empty() && !self.counts.is_empty() {
+            self.counter_moves = Some(self.counter_moves == Some(true) || counts != self.counts);
+        }
+        self.counts = counts;
+    }
+
+    /// What tells a living session from a dead one here, with what was seen of the device.
+    fn taken(&self, configured: Freshness) -> Option<Freshness> {
+        match (configured, self.shows_age?, self.shows_counter?) {
+            (Freshness::Auto | Freshness::Age, true, _) => Some(Freshness::Age),
+            (Freshness::Auto | Freshness::Counter, _, true) => Some(Freshness::Counter),
+            _ => Some(Freshness::Presence),
+        }
     }
 }
 

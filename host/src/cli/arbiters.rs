@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use toml_edit::DocumentMut;
 
 use super::client::{self, ClientError};
+use super::screen::Look;
 use super::{Globals, exit, output};
 use crate::config;
 use crate::daemon;
@@ -81,9 +82,9 @@ pub struct Form {
 }
 
 /// What is shown of an arbiter that was pinged.
-const OF_PING: [&str; 4] = ["ping", "rttMs", "lastGood", "why"];
+const OF_PING: [&str; 5] = ["ping", "rttMs", "lastGood", "why", "oldAddress"];
 /// What is shown of an arbiter that was logged in to.
-const OF_SESSIONS: [&str; 5] = ["ssh", "sshError", "sessions", "managed", "absentSince"];
+const OF_SESSIONS: [&str; 6] = ["ssh", "sshError", "sessions", "managed", "absentSince", "oldAddress"];
 
 /// Where a policy finds nothing at all, a person and a script find null: each key is there.
 fn with_nulls(arbiters: &mut Value, keys: &[&str]) {
@@ -120,7 +121,10 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     match (form.json, form.text) {
         (true, _) => output::json(&report),
         (_, true) => facts(&report, wants_sessions).iter().for_each(|line| output::line(line)),
-        (false, false) => table::lines(&report, wants_sessions).iter().for_each(|line| output::line(line)),
+        (false, false) => {
+            let lines = table::lines(&report, wants_sessions, Look::of_stdout().columns);
+            lines.iter().for_each(|line| output::line(line));
+        }
     }
     exit::code(exit::OK)
 }

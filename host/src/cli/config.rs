@@ -1,10 +1,12 @@
 //! `config`: checks a configuration file.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::screen::shown;
 use super::{Globals, exit};
 use crate::config::arithmetic::{self, arithmetic};
 use crate::config::{Config, ConfigErrors, load_file};
@@ -32,8 +34,10 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
     let Args::Check(check) = args;
     let file = check.file.unwrap_or_else(|| Paths::below(globals.root.as_deref()).config_file);
     let outcome = outcome(&file, check.json);
-    anstream::print!("{}", outcome.out);
-    anstream::eprint!("{}", outcome.err);
+    // JSON is UTF-8, whatever the locale.
+    let shown = |text| if check.json { Cow::Borrowed(text) } else { shown(text) };
+    anstream::print!("{}", shown(&outcome.out));
+    anstream::eprint!("{}", shown(&outcome.err));
     exit::code(outcome.status)
 }
 

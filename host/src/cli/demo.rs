@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Globals, exit, output};
+use super::{Globals, exit, output, policy};
 use crate::demo::inside;
 use crate::demo::launch::{self, End, Wish};
 use crate::demo::policy_file::Choice;
@@ -43,6 +43,11 @@ pub fn run(_globals: &Globals, args: Args) -> ExitCode {
             return exit::code(exit::USAGE);
         }
     };
+    if let Choice::File(path) = &args.policy
+        && let Err(code) = policy::is_usable(path)
+    {
+        return code;
+    }
     let wish = Wish { policy: args.policy, plugin, is_json: args.json, is_kept: args.keep };
     exit::code(match launch::run(&wish) {
         End::Good => exit::OK,

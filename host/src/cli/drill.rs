@@ -63,7 +63,8 @@ fn page(site: &str, checks: &[Check]) -> Vec<String> {
     let (failed, warned) = (count(Outcome::Fail), count(Outcome::Warn));
     let (tone, verdict) = match (failed, warned) {
         (0, 0) => (Tone::Good, "everything a failover needs would work".to_owned()),
-        (0, warned) => (Tone::Warning, format!("a failover would work; {warned} warnings")),
+        (0, warned) => (Tone::Warning, format!("a failover would work; warnings: {warned}")),
+        (1, _) => (Tone::Bad, "1 thing would not work".to_owned()),
         (failed, _) => (Tone::Bad, format!("{failed} things would not work")),
     };
     for check in checks {
@@ -96,6 +97,6 @@ mod tests {
         assert_eq!(report("a", &both)["ok"], false);
         let text = page("a", &both).join("\n");
         assert!(text.contains("FAIL") && text.contains("mail (b): x [7 ms]"), "{text}");
-        assert!(text.contains("1 things would not work; no role was changed"), "{text}");
+        assert!(text.contains("1 thing would not work; no role was changed"), "{text}");
     }
 }

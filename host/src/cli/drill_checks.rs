@@ -195,7 +195,10 @@ fn commands(steps: &[Step]) -> Found {
             Ok(_) => {}
         }
     }
-    pass(format!("{} programs are there and executable", steps.len()))
+    pass(match steps.len() {
+        1 => "its program is there and executable".to_owned(),
+        programs => format!("{programs} programs are there and executable"),
+    })
 }
 
 fn disk(folder: &Path) -> Found {
@@ -238,14 +241,15 @@ async fn peer(config: &Config, asks_peer: bool, checks: &mut Vec<Check>) {
     let site = config.site.name.as_str();
     let mut there = None;
     let log_in = timed(site, "SSH to the other site", async {
-        let destination = match remote::destination(config) {
-            Ok(destination) => destination,
+        let login = match remote::destination(config) {
+            Ok(login) => login,
             Err(error) => return warn(config::chain(&error)),
         };
-        match Remote::connect(&destination).await {
+        match Remote::connect(&login).await {
             Ok(remote) => {
                 there = Some(remote);
-                pass(format!("{}@{} lets us in", destination.username, destination.host))
+                let to = &login.destination;
+                pass(format!("{}@{} lets us in", to.username, to.host))
             }
             Err(error) => fail(config::chain(&error)),
         }

@@ -7,6 +7,7 @@ use dr_watchdog_sdk::Utc;
 use serde_json::{Map, Value, json};
 
 use super::client::ClientError;
+use crate::config::pending::Pending;
 use crate::config::{self, Config};
 use crate::daemon::health::{exclusion, services};
 use crate::daemon::state_file::StateFile;
@@ -67,6 +68,7 @@ pub(super) fn health(paths: &Paths, unanswered: &ClientError) -> Value {
         "takeover": {"possible": false, "why": if silent { "the daemon here does not answer" } else { "no daemon runs here" }, "withinS": null, "stepsS": null},
         "exclusion": config.map_or_else(unknown_exclusion, exclusion),
         "automaticFailover": automatic_failover(stored, &states),
+        "pendingUpdate": pending_shown(paths),
         "arbiters": {
             "total": config.map(|config| config.arbiters.len()),
             "reachable": null,
@@ -81,6 +83,12 @@ pub(super) fn health(paths: &Paths, unanswered: &ClientError) -> Value {
         "lastDecision": null,
         "problems": problems,
     })
+}
+
+/// A change of the configuration that waits for the other site; one that cannot be read is told by the running daemon.
+fn pending_shown(paths: &Paths) -> Value {
+    let pending = Pending::read(paths).ok().flatten();
+    pending.map_or(Value::Null, |pending| pending.shown())
 }
 
 /// What happened, with what the operator may do.
@@ -124,11 +132,15 @@ fn states(paths: &Paths) -> Value {
 /// The operator's switch goes on over a stop; whether the other one stood open is only known of the past.
 fn automatic_failover(stored: Option<&Durable>, states: &Value) -> Value {
     let off = stored.and_then(|stored| stored.operator_off.as_ref());
+    let turned = stored.map(|stored| stored.switch).filter(|switch| switch.count > 0);
+    let agreed = turned.map(|switch| switch.is_agreed);
     match off.filter(|off| off.until.is_none_or(|until| until > now().wall)) {
-        Some(off) => json!({"enabled": false, "until": off.until, "reason": off.reason, "by": off.by}),
+        Some(off) => {
+            json!({"enabled": false, "until": off.until, "reason": off.reason, "by": off.by, "agreed": agreed})
+        }
         None => {
             let enabled = &states["heartbeat"]["service"]["automaticFailover"];
-            json!({"enabled": enabled, "until": null, "reason": null, "by": null})
+            json!({"enabled": enabled, "until": null, "reason": null, "by": null, "agreed": agreed})
         }
     }
 }
@@ -197,6 +209,7 @@ fn policy(config: Option<&Config>) -> Value {
         "restarts": null,
         "pid": null,
         "lastFailure": null,
+        "missing": null,
         "failure": null,
         "hint": null,
         "loadedVersion": null,

@@ -20,6 +20,7 @@ pub(super) fn lines(health: &Value, look: Look) -> Vec<String> {
     }
     row(&mut page, "mode", mode(health));
     row(&mut page, "automatic failover", automatic(&health["automaticFailover"]));
+    row(&mut page, "pending change", pending(&health["pendingUpdate"]));
     row(&mut page, "exclusion", exclusion(&health["exclusion"]));
     if is_up {
         row(&mut page, "arbiters", arbiters(health));
@@ -143,15 +144,34 @@ fn mode(health: &Value) -> Said {
 }
 
 fn automatic(automatic: &Value) -> Said {
+    // What lost arbiters switch off is this site's alone.
+    let is_own = automatic["by"] == "dr-watchdog";
+    let (agreed, tone) = match automatic["agreed"].as_bool() {
+        Some(true) if is_own => ("", Tone::Plain),
+        Some(true) => (", at both sites", Tone::Plain),
+        Some(false) => ("; PENDING: the other site has not agreed yet", Tone::Warning),
+        None => ("", Tone::Plain),
+    };
     match &automatic["enabled"] {
-        Value::Bool(true) => (Tone::Plain, "enabled".to_owned()),
+        Value::Bool(true) => (tone, format!("enabled{agreed}")),
         Value::Bool(false) => {
             let until = automatic["until"].as_str().unwrap_or("it is enabled");
             let (by, reason) = (text(&automatic["by"]), text(&automatic["reason"]));
-            (Tone::Warning, format!("disabled until {until} by {by}: {reason}"))
+            (Tone::Warning, format!("disabled until {until} by {by}: {reason}{agreed}"))
         }
         _ => (Tone::Plain, "unknown".to_owned()),
     }
+}
+
+fn pending(pending: &Value) -> Said {
+    if pending.is_null() {
+        return (Tone::Plain, String::new());
+    }
+    let keys: Vec<&str> =
+        pending["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let (by, since) = (text(&pending["by"]), text(&pending["since"]));
+    let refused = pending["refused"].as_str().map(|why| format!("; refused: {why}")).unwrap_or_default();
+    (Tone::Warning, format!("{} by {by} since {since}, not at the other site yet{refused}", keys.join(", ")))
 }
 
 fn exclusion(exclusion: &Value) -> Said {
@@ -249,7 +269,7 @@ mod tests {
             "peer": {"name": "b", "reachable": true, "localFailover": false, "role": "standby", "epoch": 4,
                 "lastHeard": "2026-01-01T00:01:38+00:00", "configEqual": true},
             "takeover": {"possible": true, "why": "", "withinS": 110, "stepsS": 3.25},
-            "automaticFailover": {"enabled": false, "until": null, "reason": "work", "by": "root"},
+            "automaticFailover": {"enabled": false, "until": null, "reason": "work", "by": "root", "agreed": false},
             "exclusion": {"mode": "verdict", "promise": "no bound"},
             "arbiters": {"total": 3, "reachable": 3, "managed": 3},
             "policy": {"name": "arbitration", "engine": "native", "state": "running"},
@@ -275,7 +295,7 @@ mod tests {
             "a (this site)",
             "b reachable; standby, epoch 4, heard 2 s ago",
             "possible, within 110 s after the active is lost; its steps took 3.2 s the last time",
-            "disabled until it is enabled by root: work",
+            "disabled until it is enabled by root: work; PENDING: the other site has not agreed yet",
             "3 of 3 answer ping, 3 managed",
             "arbitration (native), running",
             "7 nothing: 2 of 3 managed",

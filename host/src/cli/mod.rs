@@ -10,6 +10,7 @@ use tokio::task::LocalSet;
 
 use crate::config::Config;
 use crate::paths::Paths;
+use crate::probe::descriptors;
 
 pub mod api;
 pub mod arbiters;
@@ -50,6 +51,7 @@ mod policy_replay;
 mod policy_report;
 pub mod policy_test;
 pub mod policy_types;
+pub mod reach;
 pub mod run;
 pub mod screen;
 mod service;
@@ -111,6 +113,7 @@ impl Globals {
 /// # Errors
 /// When the system refuses it.
 pub fn runtime() -> std::io::Result<(Runtime, LocalSet)> {
+    descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok((runtime, LocalSet::new()))
 }
@@ -173,6 +176,9 @@ enum Command {
     /// Swallows its input, for the other site; not for people.
     #[command(hide = true)]
     Sink,
+    /// Whether this site's nodes reach the other one, for the other site; not for people.
+    #[command(hide = true)]
+    Reach,
     /// One question to the daemon, for the other site; not for people.
     #[command(hide = true)]
     Ask(ask::Args),
@@ -199,15 +205,19 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = spelling::meant(args);
     // What follows `--` is another program's.
     output::begin(args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json"));
-    let code = match Cli::try_parse_from(args) {
+    let code = match Cli::try_parse_from(&args) {
         Ok(cli) => run(cli),
         Err(error) => {
             // A closed standard output while printing help is nobody's problem.
             let _ = error.print();
             if error.use_stderr() {
                 let text = error.to_string();
-                let first = text.lines().next().unwrap_or_default();
-                output::noted(first.trim_start_matches("error: "));
+                // What is missing or wrong stands in the lines up to the first empty one.
+                let lines: Vec<&str> =
+                    text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+                let message = lines.join(" ").trim_start_matches("error: ").to_owned();
+                output::noted(&message);
+                policy_eval::misused(&args, &message);
             }
             exit::code(if error.use_stderr() { exit::USAGE } else { exit::OK })
         }
@@ -228,6 +238,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::ManualFailover(args) => pair::failover::run(&globals, &args),
         Command::Init(args) => init::run(&globals, &args),
         Command::Sink => sink::run(),
+        Command::Reach => reach::run(),
         Command::Ask(args) => ask::run(&globals, &args),
         Command::Health(args) => health::run(&globals, args),
         Command::Api(args) => api::run(&globals, args),

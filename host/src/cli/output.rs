@@ -8,7 +8,7 @@ use serde_json::{Value, json as object};
 
 use super::client::ClientError;
 use super::exit;
-use super::screen::Look;
+use super::screen::{Look, shown};
 
 /// What this run of the program has printed. Whoever asks for JSON gets a line of it on every path; that is seen to
 /// here, because no command knows of the errors of all others.
@@ -48,6 +48,10 @@ pub fn line(content: &str) {
 }
 
 fn text(content: &str) {
+    raw(&shown(content));
+}
+
+fn raw(content: &str) {
     let mut out = anstream::stdout().lock();
     if let Err(error) = write!(out, "{content}").and_then(|()| out.flush())
         && error.kind() != io::ErrorKind::BrokenPipe
@@ -59,7 +63,8 @@ fn text(content: &str) {
 /// Prints one JSON value on one line.
 pub fn json(value: &Value) {
     printed().has_json = true;
-    line(&value.to_string());
+    // As it is: JSON is UTF-8, whatever the locale.
+    raw(&format!("{value}\n"));
 }
 
 /// Shows a picture where the one before stood. Without a terminal the pictures follow each other.
@@ -104,7 +109,7 @@ pub fn failed(message: &str) {
     noted(message);
     let mut err = anstream::stderr().lock();
     // Nobody is left to be told.
-    let _ = writeln!(err, "dr-watchdog: {message}");
+    let _ = writeln!(err, "dr-watchdog: {}", shown(message));
 }
 
 /// Says what went wrong with the daemon; the status that goes with it.

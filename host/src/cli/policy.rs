@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Most memory of a guest: the default of `policy.memory`.
 const MEMORY_BYTES: u64 = 128 << 20;
 /// The word for the policy that decides where nobody wrote one.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 
 /// Arguments of `policy`.
 #[derive(Debug, clap::Subcommand)]
@@ -105,6 +105,36 @@ pub fn spec(policy: &Path, run_dir: &Path) -> Result<PolicySpec, Failure> {
         run_dir: run_dir.to_owned(),
         terms: Default::default(),
     })
+}
+
+/// Loads a policy for the demo, which would find out only after its lab is laid that the file is none.
+///
+/// # Errors
+/// The exit status, after the reason was printed.
+pub(super) fn is_usable(policy: &Path) -> Result<(), ExitCode> {
+    let checked = with_runtime("demo", async || {
+        let folder = match tempfile::tempdir() {
+            Ok(folder) => folder,
+            Err(error) => {
+                output::failed(&format!("demo: no temporary folder could be made: {error}"));
+                return exit::USAGE;
+            }
+        };
+        let loaded = match spec(policy, folder.path()) {
+            Ok(spec) => Runner::load(spec).await,
+            Err(failure) => Err(failure),
+        };
+        let Err(failure) = loaded else { return exit::OK };
+        let hint = failure.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        output::failed(&format!(
+            "demo: the policy {} cannot be used ({}): {}{hint}",
+            policy.display(),
+            failure.kind.word(),
+            failure.message
+        ));
+        exit::USAGE
+    });
+    if checked == exit::code(exit::OK) { Ok(()) } else { Err(checked) }
 }
 
 async fn check(args: &CheckArgs) -> u8 {

@@ -4,7 +4,7 @@
 //! (RFC 7386): objects are merged, null removes, everything else replaces.
 
 use dr_watchdog_sdk::nearest::nearest;
-use dr_watchdog_sdk::strict;
+use dr_watchdog_sdk::{strict, wording};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -16,6 +16,9 @@ use crate::policy::{FailureKind, Outcome};
 const CASES_MAX: usize = 1_000;
 /// The instant of a case that names none: a case must give the same answer tomorrow.
 const NOW: &str = "2026-01-01T00:00:00+00:00";
+/// What a file of cases is.
+const EXPECTED: &str =
+    "expected an object {\"sections\": {}, \"probes\": {}, \"cases\": [{\"name\": \"\", \"expect\": {}}]}";
 /// What `expect` may name.
 const VERDICT_KEYS: [&str; 4] = ["state", "action", "description", "payload"];
 
@@ -82,13 +85,39 @@ pub(super) struct Case {
 /// # Errors
 /// The first thing in it that is wrong.
 pub(super) fn parse(text: &str) -> Result<Vec<Case>, String> {
-    let value = strict::parse(text.as_bytes()).map_err(|error| error.to_string())?;
-    let raw = RawFile::deserialize(value).map_err(|error| error.to_string())?;
+    let value = strict::parse(text.as_bytes()).map_err(|error| wording::of(&error))?;
+    let raw = file(value)?;
     if raw.cases.is_empty() || raw.cases.len() > CASES_MAX {
         return Err(format!("cases: found {}, expected 1 to {CASES_MAX}", raw.cases.len()));
     }
     let shared = [raw.sections, raw.probes, raw.config];
     raw.cases.into_iter().map(|case| lower(&shared, case)).collect()
+}
+
+/// The file with its cases. What is wrong is told with the case that it stands in: a list of a hundred has no lines.
+fn file(value: Value) -> Result<RawFile, String> {
+    let Value::Object(mut top) = value else {
+        return Err(format!("{EXPECTED}; this is {}", if value.is_array() { "a list" } else { "no object" }));
+    };
+    let cases = match top.remove("cases") {
+        Some(Value::Array(cases)) => cases,
+        Some(_) => return Err("cases: expected a list".to_owned()),
+        None if top.is_empty() => return Err(format!("{EXPECTED}; there are no \"cases\"")),
+        None => Vec::new(),
+    };
+    top.insert("cases".to_owned(), json!([]));
+    let mut raw = RawFile::deserialize(Value::Object(top)).map_err(|error| wording::of(&error))?;
+    for (position, case) in cases.into_iter().enumerate() {
+        let name = case["name"]
+            .as_str()
+            .map_or_else(|| format!("cases[{position}]"), |name| format!("case \"{name}\""));
+        if !case.is_object() {
+            return Err(format!("{name}: expected an object with \"name\" and \"expect\""));
+        }
+        raw.cases
+            .push(RawCase::deserialize(case).map_err(|error| format!("{name}: {}", wording::of(&error)))?);
+    }
+    Ok(raw)
 }
 
 fn lower([sections, probes, config]: &[Value; 3], raw: RawCase) -> Result<Case, String> {
@@ -112,7 +141,7 @@ fn lower([sections, probes, config]: &[Value; 3], raw: RawCase) -> Result<Case, 
     if probes.is_null() {
         probes = json!({});
     }
-    let probes = serde_json::from_value(probes).map_err(|error| wrong(format!("probes: {error}")))?;
+    let probes = Probes::try_from(probes).map_err(|why| wrong(format!("probes: {why}")))?;
     Ok(Case {
         sections: patched(patched(json!({}), sections), &raw.sections),
         config: patched(patched(json!({}), config), &raw.config),
@@ -154,9 +183,15 @@ impl Case {
         let mut found = Vec::new();
         let kind = outcome.failure.as_ref().map(|failure| failure.kind);
         if kind != self.error {
-            let message = outcome.failure.as_ref().map(|failure| failure.message.clone());
-            let second = message.map_or(Value::Null, |message| json!(message));
+            let message = outcome.failure.as_ref();
+            let second = message.map_or(Value::Null, |failure| {
+                json!(format!("{}: {}", failure.kind.word(), failure.message))
+            });
             found.push(Difference { path: "error".to_owned(), first: json!(self.error), second });
+            if outcome.failure.is_some() {
+                // The verdict is the host's then, and repeats the message.
+                return found;
+            }
         }
         found.extend(unmet(&self.expect, &json!(outcome.verdict)));
         let hint = outcome.failure.as_ref().and_then(|failure| failure.hint.as_deref()).unwrap_or_default();
@@ -203,7 +238,15 @@ mod tests {
         for (text, says) in [
             ("{", "EOF"),
             (r#"{"cases": []}"#, "expected 1 to 1000"),
-            (r#"{"case": []}"#, "unknown field"),
+            ("[]", "expected an object {\"sections\""),
+            ("{}", "there are no \"cases\""),
+            (r#"{"cases": [3]}"#, "cases[0]: expected an object"),
+            (r#"{"cases": [{"expect": {}}]}"#, "cases[0]: the key \"name\" is missing"),
+            (
+                r#"{"cases": [{"name": "x", "expects": {}}]}"#,
+                "case \"x\": unknown key \"expects\"; did you mean \"expect\"?",
+            ),
+            (r#"{"case": []}"#, "unknown key \"case\"; did you mean \"cases\"?"),
             (r#"{"cases": [{"name": "x"}]}"#, "case \"x\": it expects nothing"),
             (r#"{"cases": [{"name": "x", "expect": {"acton": "nothing"}}]}"#, "did you mean \"action\""),
             (

@@ -1,5 +1,6 @@
 //! `policy eval`: asks a policy one question, with what it sees from files or from the arbiters of this site.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::policy_replay::{Recorded, Tape};
 use super::policy_report::{Report, Then};
 use super::{Globals, exit, output, policy, policy_live};
 use crate::config::{self, Config};
-use crate::policy::{Failure, FailureKind, Outcome, Runner};
+use crate::policy::{Failure, FailureKind, Outcome, PolicySpec, Runner};
 
 /// Most evaluations of one command.
 const REPEAT_MAX: u32 = 1_000_000;
@@ -89,6 +90,20 @@ pub async fn eval(globals: &Globals, args: &Args) -> u8 {
     if report.outcome.failure.is_none() { exit::OK } else { exit::FAILED }
 }
 
+/// Answers a command line of `policy eval --json` that is wrong: whoever reads the answer finds a legal verdict there,
+/// too. Any other command line is left alone.
+pub(super) fn misused(args: &[OsString], message: &str) {
+    let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    let Some(at) = words.windows(2).position(|pair| pair == ["policy", "eval"]) else { return };
+    if !words.contains(&"--json") {
+        return;
+    }
+    let policy =
+        words[at + 2..].iter().find(|word| !word.starts_with('-')).copied().unwrap_or(policy::DEFAULT);
+    let failure = Failure::new(FailureKind::Load, message);
+    output::json(&Report::without_answer(Path::new(policy), VerdictState::Standby, failure).json());
+}
+
 struct Prepared {
     bench: Bench,
     asking: Asking,
@@ -144,7 +159,6 @@ async fn of_files(
     sections: Value,
     file: &Path,
 ) -> Result<Prepared, String> {
-    let deadline = bench.spec.deadline;
     let named = |why: String| format!("{}: {why}", file.display());
     let Some(probes_file) = &args.probes else {
         let config = config::load(&globals.paths()).map(|(config, _)| config).map_err(|errors| {
@@ -153,6 +167,8 @@ async fn of_files(
         if args.config.is_none() {
             bench.spec.config = config.policy.config.clone();
         }
+        as_configured(&mut bench.spec, &config, args);
+        let deadline = bench.spec.deadline;
         let (asking, stale) = policy_live::asking(config, sections, deadline).await.map_err(named)?;
         return Ok(Prepared {
             bench,
@@ -164,20 +180,45 @@ async fn of_files(
         });
     };
     let probes: Probes = read(probes_file)?;
-    let (stale, warnings) = stale(globals);
+    let (stale, warnings) = at_hand(globals, args, &mut bench.spec);
+    // No packet leaves: a guest that was granted a network has an empty one.
+    bench.spec.terms.is_network_cut = true;
+    let deadline = bench.spec.deadline;
     let asking = Asking::of_probes(sections, probes, &stale, deadline).map_err(named)?;
     Ok(Prepared { bench, asking, then: None, stale: Some(stale), warnings, is_live: false })
 }
 
-/// F of the configuration at hand, else that of the reference timers.
-fn stale(globals: &Globals) -> (Stale, Vec<String>) {
+/// How this site runs a policy: what it grants, how long and with how much memory; `--deadline` comes before it.
+fn as_configured(spec: &mut PolicySpec, config: &Config, args: &Args) {
+    let set = &config.policy;
+    spec.deadline = args.deadline.unwrap_or(set.deadline);
+    spec.memory_bytes = set.memory_bytes;
+    spec.terms.grants.clone_from(&set.terms.grants);
+    spec.terms.script_memory_bytes = set.terms.script_memory_bytes;
+    spec.terms.is_script_among_others = set.terms.is_script_among_others;
+    spec.script_user.clone_from(&set.script_user);
+    spec.script_env.clone_from(&set.script_env);
+    spec.script_secrets = set.script_secrets;
+    if args.config.is_none() && set.custom.as_ref() == Some(&spec.path) {
+        spec.config = set.config.clone();
+    }
+}
+
+/// F of the configuration at hand, which also says how the policy runs; else that of the reference timers.
+fn at_hand(globals: &Globals, args: &Args, spec: &mut PolicySpec) -> (Stale, Vec<String>) {
     let paths = globals.paths();
     match config::load(&paths) {
-        Ok((config, _)) => (of_config(&config, &paths.config_file), Vec::new()),
-        Err(errors) if errors.unreadable && !paths.config_file.exists() => (Stale::reference(), Vec::new()),
-        Err(errors) => {
-            (Stale::reference(), vec![format!("exclusion.wait of the configuration is not used: {errors}")])
+        Ok((config, _)) => {
+            as_configured(spec, &config, args);
+            (of_config(&config, &paths.config_file), Vec::new())
         }
+        Err(errors) if errors.unreadable && !paths.config_file.exists() => (Stale::reference(), Vec::new()),
+        Err(errors) => (
+            Stale::reference(),
+            vec![format!(
+                "this site's configuration is not used, neither its exclusion.wait nor its [policy]: {errors}"
+            )],
+        ),
     }
 }
 
@@ -187,6 +228,8 @@ fn of_config(config: &Config, file: &Path) -> Stale {
 
 fn replay(globals: &Globals, args: &Args, mut bench: Bench, id: u64) -> Result<Prepared, String> {
     let recorded = Recorded::find(&globals.paths().history_file, id)?;
+    at_hand(globals, args, &mut bench.spec);
+    bench.spec.terms.is_network_cut = true;
     bench.spec.deadline = args.deadline.unwrap_or_else(|| recorded.deadline());
     if args.config.is_none() {
         bench.spec.config = recorded.policy_config();

@@ -6,11 +6,13 @@ use std::time::Duration;
 use dr_watchdog_sdk::evidence::{ArbiterEvidence, PingAnswer, SshAnswer, SshOutcome, TcpAnswer};
 use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::{Situation, Utc};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::policy::answers::{Boxed, Network};
+use crate::policy::schema::explain;
 
 /// What the network of one evaluation answers.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,8 +26,8 @@ pub struct Probes {
     pub wait_time: Option<Utc>,
     /// What was seen at the arbiters, by name.
     pub arbiters: BTreeMap<String, ArbiterEvidence>,
-    ping: BTreeMap<String, Ping>,
-    tcp: BTreeMap<String, Tcp>,
+    ping: BTreeMap<String, Answer<PingAnswer>>,
+    tcp: BTreeMap<String, Answer<TcpAnswer>>,
     ssh: BTreeMap<String, BTreeMap<String, SshAnswer>>,
 }
 
@@ -34,8 +36,18 @@ const KEYS: [&str; 7] = ["now", "situation", "waitTime", "arbiters", "ping", "tc
 /// Keys that `arbiters ping|sessions --json` prints beside `arbiters`: read over, so that its output is a probes file.
 const READ_OVER: [&str; 6] = ["time", "role", "total", "reachable", "managed", "warning"];
 /// Keys of one arbiter.
-const ARBITER: [&str; 9] =
-    ["ping", "rttMs", "lastGood", "why", "ssh", "sshError", "sessions", "managed", "absentSince"];
+const ARBITER: [&str; 10] = [
+    "ping",
+    "rttMs",
+    "lastGood",
+    "why",
+    "oldAddress",
+    "ssh",
+    "sshError",
+    "sessions",
+    "managed",
+    "absentSince",
+];
 const SESSION: [&str; 2] = ["from", "ageMs"];
 const PING: [&str; 3] = ["ping", "rttMs", "why"];
 const TCP: [&str; 3] = ["open", "elapsedMs", "why"];
@@ -105,19 +117,31 @@ fn arbiter(value: Value, path: &str) -> Result<ArbiterEvidence, String> {
 }
 
 /// `true`, `false`, or the whole answer.
-fn answer<T: DeserializeOwned>(value: Value, path: &str, known: &[&str]) -> Result<T, String> {
+fn answer<T: DeserializeOwned + JsonSchema>(
+    value: Value,
+    path: &str,
+    known: &[&str],
+) -> Result<Answer<T>, String> {
     match value {
-        Value::Bool(_) => read(value, path),
-        other => read(Value::Object(object(other, path, known)?), path),
+        Value::Bool(is_good) => Ok(Answer::Short(is_good)),
+        other => read(Value::Object(object(other, path, known)?), path).map(Answer::Whole),
     }
 }
 
-fn optional<T: DeserializeOwned>(value: Value, path: &str) -> Result<Option<T>, String> {
-    read(value, path)
+fn optional<T: DeserializeOwned + JsonSchema>(value: Value, path: &str) -> Result<Option<T>, String> {
+    if value.is_null() { Ok(None) } else { read(value, path).map(Some) }
 }
 
-fn read<T: DeserializeOwned>(value: Value, path: &str) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|error| format!("{}{error}", at(path)))
+fn read<T: DeserializeOwned + JsonSchema>(value: Value, path: &str) -> Result<T, String> {
+    T::deserialize(&value).map_err(|error| {
+        let why = explain::<T>(&value, &error);
+        // A place below this one, or what is wrong with this one itself.
+        if why.starts_with("found ") || !why.contains(": found ") {
+            format!("{}{why}", at(path))
+        } else {
+            format!("{path}.{why}")
+        }
+    })
 }
 
 fn at(path: &str) -> String {
@@ -135,18 +159,10 @@ const fn kind(value: &Value) -> &'static str {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Ping {
+#[derive(Debug, Clone)]
+enum Answer<T> {
     Short(bool),
-    Whole(PingAnswer),
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Tcp {
-    Short(bool),
-    Whole(TcpAnswer),
+    Whole(T),
 }
 
 /// Why what is not named did not answer.
@@ -162,9 +178,9 @@ impl Network for Probes {
         _: u32,
     ) -> Boxed<'a, BTreeMap<String, PingAnswer>> {
         let answer = |host: &String| match self.ping.get(host) {
-            Some(Ping::Short(true)) => PingAnswer { ping: true, rtt_ms: None, why: None },
-            Some(Ping::Whole(answer)) => answer.clone(),
-            Some(Ping::Short(false)) | None => PingAnswer { ping: false, rtt_ms: None, why: timeout() },
+            Some(Answer::Short(true)) => PingAnswer { ping: true, rtt_ms: None, why: None },
+            Some(Answer::Whole(answer)) => answer.clone(),
+            Some(Answer::Short(false)) | None => PingAnswer { ping: false, rtt_ms: None, why: timeout() },
         };
         Box::pin(std::future::ready(hosts.iter().map(|host| (host.clone(), answer(host))).collect()))
     }
@@ -180,9 +196,9 @@ impl Network for Probes {
 
     fn tcp<'a>(&'a self, address: &'a str, _: Duration) -> Boxed<'a, TcpAnswer> {
         let answer = match self.tcp.get(address) {
-            Some(Tcp::Short(true)) => TcpAnswer { open: true, elapsed_ms: None, why: None },
-            Some(Tcp::Whole(answer)) => answer.clone(),
-            Some(Tcp::Short(false)) | None => TcpAnswer { open: false, elapsed_ms: None, why: timeout() },
+            Some(Answer::Short(true)) => TcpAnswer { open: true, elapsed_ms: None, why: None },
+            Some(Answer::Whole(answer)) => answer.clone(),
+            Some(Answer::Short(false)) | None => TcpAnswer { open: false, elapsed_ms: None, why: timeout() },
         };
         Box::pin(std::future::ready(answer))
     }
@@ -235,7 +251,10 @@ mod tests {
                 json!({"arbiters": {"r1": {"pong": true}}}),
                 "arbiters.r1: unknown key \"pong\"; did you mean \"ping\"?",
             ),
-            (json!({"arbiters": {"r1": {"ping": 1}}}), "arbiters.r1: invalid type"),
+            (json!({"arbiters": {"r1": {"ping": 1}}}), "arbiters.r1.ping: found 1, expected true or false"),
+            (json!({"ping": {"h": 1}}), "ping.h: expected an object, found a number"),
+            (json!({"ping": {"h": {"ping": "yes"}}}), "ping.h.ping: found \"yes\", expected true or false"),
+            (json!({"now": "yesterday"}), "now: "),
             (
                 json!({"arbiters": {"r1": {"sessions": [["a"]]}}}),
                 "arbiters.r1.sessions[0]: expected an object",
@@ -245,7 +264,10 @@ mod tests {
                 "sessions[0]: unknown key \"form\"; did you mean \"from\"?",
             ),
             (json!({"ping": {"h": []}}), "ping.h: expected an object"),
-            (json!({"ssh": {"r1": {"c": {"exit": "x"}}}}), "ssh.r1.c: "),
+            (
+                json!({"ssh": {"r1": {"c": {"exit": "x"}}}}),
+                "ssh.r1.c.exit: found \"x\", expected a whole number",
+            ),
             (json!({"situation": "lost"}), "situation: "),
             (json!({"zebra": 1}), "unknown key \"zebra\"; the keys are now, "),
         ] {

@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dr_watchdog_core::evidence::{Evidence, ManagedRule};
 use dr_watchdog_sdk::evidence::ArbiterEvidence;
+use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::sections::{Core, Role, Sections, Situation};
 use dr_watchdog_sdk::strict;
 use dr_watchdog_sdk::threshold::Threshold;
-use dr_watchdog_sdk::{Context, Utc};
+use dr_watchdog_sdk::{Context, Utc, wording};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -19,6 +20,8 @@ use tokio::time::Instant;
 
 use super::policy_probes::Probes;
 use crate::config::{self, Config};
+use crate::policy::answers::section_name;
+use crate::policy::schema::explain;
 use crate::policy::{Answers, Network, Outcome, PolicySpec, Question, Runner};
 
 /// Age from which a session is stale: F of the reference timers (a real site takes its own from `[exclusion]`).
@@ -76,6 +79,7 @@ impl Asking {
         stale: &Stale,
         deadline: Duration,
     ) -> Result<Self, String> {
+        known(&probes.arbiters, &sections)?;
         let seen = Seen {
             now: probes.now.unwrap_or_else(wall_clock),
             situation: probes.situation.unwrap_or(Situation::PeerLost),
@@ -153,6 +157,20 @@ impl Asking {
     }
 }
 
+/// Evidence of an arbiter that the sections do not name would count for nothing, and its author meant another one. Where
+/// they name none at all, that is what is asked about.
+fn known(arbiters: &BTreeMap<String, ArbiterEvidence>, sections: &Value) -> Result<(), String> {
+    let typed = typed(&mut sections.clone())?;
+    let names = typed.watchdog.unwrap_or_default().failure_detection.arbiter_names();
+    let stranger = arbiters.keys().find(|name| !names.is_empty() && !names.contains(name));
+    let Some(stranger) = stranger else { return Ok(()) };
+    let hint = match nearest(stranger, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("they name {}", names.join(", ")),
+    };
+    Err(format!("the probes name an arbiter \"{stranger}\" that the sections do not have; {hint}"))
+}
+
 /// What a question is about, beside the sections.
 pub(super) struct Seen {
     /// The instant it is asked for.
@@ -219,8 +237,11 @@ fn typed(sections: &mut Value) -> Result<Sections, String> {
         );
     };
     named.retain(|_, section| !section.is_null());
-    let read: Sections = serde_json::from_value(sections.clone())
-        .map_err(|error| format!("these are no sections: {error}"))?;
+    for name in named.keys() {
+        section_name(name).map_err(|error| error.message().to_owned())?;
+    }
+    let read: Sections = Sections::deserialize(&*sections)
+        .map_err(|error| format!("these are no sections: {}", explain::<Sections>(sections, &error)))?;
     match strict::list_for_object(sections, &json!(read)) {
         Some(path) => Err(format!("these are no sections: {path}: expected an object, found a list")),
         None => Ok(read),
@@ -273,8 +294,8 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(format!("{shown} has more than {FILE_BYTES_MAX} bytes"));
     }
-    let value = strict::parse(&bytes).map_err(|error| format!("{shown}: {error}"))?;
-    serde_json::from_value(value).map_err(|error| format!("{shown}: {error}"))
+    let said = |error: serde_json::Error| format!("{shown}: {}", wording::of(&error));
+    serde_json::from_value(strict::parse(&bytes).map_err(said)?).map_err(said)
 }
 
 fn wall_clock() -> Utc {

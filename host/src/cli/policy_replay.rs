@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dr_watchdog_core::evidence::Evidence;
-use dr_watchdog_sdk::Context;
 use dr_watchdog_sdk::evidence::{PingAnswer, SshAnswer, SshOutcome, TcpAnswer};
 use dr_watchdog_sdk::host::method;
+use dr_watchdog_sdk::{Context, wording};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -109,7 +109,7 @@ impl Recorded {
 }
 
 fn part<T: DeserializeOwned>(record: &Value, key: &str) -> Result<T, String> {
-    T::deserialize(&record[key]).map_err(|error| format!("{key}: {error}"))
+    T::deserialize(&record[key]).map_err(|error| format!("{key}: {}", wording::of(&error)))
 }
 
 /// What the network answered then, each call in its order; a call that was not made then has no answer.

@@ -32,7 +32,7 @@ impl Then {
             time: recorded.time.clone(),
             policy: recorded.policy.clone(),
             verdict: recorded.verdict.clone(),
-            differences: differences(&recorded.verdict, &json!(outcome.verdict)),
+            differences: in_order(differences(&recorded.verdict, &json!(outcome.verdict))),
             unknown: tape.unknown(),
         }
     }
@@ -57,9 +57,13 @@ impl Then {
         if self.differences.is_empty() {
             text.push_str("compared: the same verdict\n");
         }
-        for found in &self.differences {
+        let (details, fields): (Vec<_>, Vec<_>) = self.differences.iter().partition(|found| is_detail(found));
+        for found in fields {
             let place = if found.path.is_empty() { "verdict" } else { &found.path };
             let _ = writeln!(text, "differs:  {place}: then {}, now {}", found.first, found.second);
+        }
+        if !details.is_empty() {
+            let _ = writeln!(text, "details:  {} (--json lists each place)", summary(&details));
         }
         for call in &self.unknown {
             let _ = writeln!(
@@ -69,6 +73,51 @@ impl Then {
         }
         text
     }
+}
+
+/// Where a verdict says what it says in free form.
+const DETAILS: &str = "payload.details";
+/// What counts of a verdict, in the order in which it counts.
+const FIELDS: [&str; 4] = ["state", "action", "payload.waitTime", "description"];
+/// Details whose values are shown; of more only the names.
+const DETAILS_SHOWN: usize = 4;
+
+/// What the verdict does, before what it says about it.
+fn in_order(mut differences: Vec<Difference>) -> Vec<Difference> {
+    let rank = |found: &Difference| match FIELDS.iter().position(|field| *field == found.path) {
+        Some(rank) => rank,
+        None => FIELDS.len() + usize::from(is_detail(found)),
+    };
+    differences.sort_by_key(rank);
+    differences
+}
+
+fn is_detail(found: &Difference) -> bool {
+    found.path.strip_prefix(DETAILS).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The details that differ on one line: each by its first key, with how often it differs where that is not once.
+fn summary(details: &[&Difference]) -> String {
+    let mut keys: Vec<(&str, Vec<&Difference>)> = Vec::new();
+    for found in details {
+        let path = found.path.strip_prefix(DETAILS).unwrap_or_default().trim_start_matches('.');
+        let key = path.split('.').next().unwrap_or_default();
+        match keys.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, places)) => places.push(*found),
+            None => keys.push((key, vec![*found])),
+        }
+    }
+    let is_short = keys.len() <= DETAILS_SHOWN;
+    let words = keys.into_iter().map(|(key, places)| match places.as_slice() {
+        [one] if is_short => {
+            let values = [&one.first, &one.second].map(|value| shortened(&value.to_string()));
+            let place = one.path.strip_prefix(DETAILS).unwrap_or_default().trim_start_matches('.');
+            format!("{place} {} -> {}", values[0], values[1])
+        }
+        [_] => key.to_owned(),
+        several => format!("{key} ({} places)", several.len()),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// What `policy eval` says.
@@ -192,4 +241,33 @@ fn shortened(text: &str) -> String {
 
 fn indented(text: &str) -> String {
     text.replace('\n', "\n          ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differ(first: &Value, second: &Value) -> Vec<Difference> {
+        in_order(differences(first, second))
+    }
+
+    #[test]
+    fn what_a_verdict_does_stands_before_what_it_says_and_the_details_are_one_line() {
+        let then = json!({"state": "standby", "action": "wait", "description": "a", "payload": {"waitTime": "x",
+            "details": {"arbiters": {"r1": {"ping": true}, "r2": {"ping": true}}, "rule": "one"}}});
+        let now = json!({"state": "standby", "action": "nothing", "description": "b", "payload": {"waitTime": "",
+            "details": {"arbiters": {"r1": {"ping": false}, "r2": {"ping": false}}, "rule": "two"}}});
+        let found = differ(&then, &now);
+        let paths: Vec<&str> = found.iter().map(|found| found.path.as_str()).collect();
+        assert_eq!(paths[..3], ["action", "payload.waitTime", "description"]);
+        let details: Vec<&Difference> = found.iter().filter(|found| is_detail(found)).collect();
+        assert_eq!(summary(&details), "arbiters (2 places), rule \"one\" -> \"two\"");
+    }
+
+    #[test]
+    fn of_many_details_only_the_names_are_shown() {
+        let then = json!({"payload": {"details": {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}}});
+        let found = differ(&then, &json!({"payload": {"details": {}}}));
+        assert_eq!(summary(&found.iter().collect::<Vec<_>>()), "a, b, c, d, e");
+    }
 }

@@ -110,6 +110,7 @@ impl Tested {
 async fn run(policy: &Path, case: &Case) -> Result<Tested, String> {
     let mut bench = Bench::new(policy)?;
     bench.spec.config = case.config.clone();
+    bench.spec.terms.is_network_cut = true;
     bench.remember(&case.state)?;
     let asking = Asking::of_probes(
         case.sections.clone(),

@@ -1,5 +1,6 @@
 //! Text for whatever people look at: narrow or wide, with colour or without, with or without UTF-8.
 
+use std::borrow::Cow;
 use std::io::IsTerminal as _;
 
 use anstyle::{AnsiColor, Style};
@@ -167,19 +168,45 @@ fn printable(text: &str) -> String {
 fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        match c {
-            '→' => plain.push_str("->"),
-            '…' => plain.push_str("..."),
-            '–' | '—' | '·' => plain.push('-'),
-            '×' => plain.push('x'),
-            '≤' => plain.push_str("<="),
-            '≥' => plain.push_str(">="),
-            c if c.is_control() => plain.push(' '),
-            c if c.is_ascii() => plain.push(c),
-            _ => plain.push('?'),
+        match spelled(c) {
+            Some(spelled) => plain.push_str(spelled),
+            None if c.is_control() => plain.push(' '),
+            None => plain.push(if c.is_ascii() { c } else { '?' }),
         }
     }
     plain
+}
+
+/// How a sign of ours is written where there is only ASCII.
+const fn spelled(c: char) -> Option<&'static str> {
+    Some(match c {
+        '→' => "->",
+        '…' => "...",
+        '–' | '—' | '·' | '─' | '╌' | '┄' => "-",
+        '×' => "x",
+        '≤' => "<=",
+        '≥' => ">=",
+        '═' => "=",
+        '│' | '┆' => "|",
+        '┌' | '┐' | '└' | '┘' | '├' | '┤' | '┬' | '┴' | '┼' | '╞' | '╡' | '╪' => "+",
+        _ => return None,
+    })
+}
+
+/// A text as the locale can show it, its colours and lines kept. What is not of us stays whole where a program reads.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || is_utf8(|name| std::env::var(name).ok()) {
+        return Cow::Borrowed(text);
+    }
+    let is_terminal = std::io::stdout().is_terminal();
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match spelled(c) {
+            Some(spelled) => plain.push_str(spelled),
+            None => plain.push(if c.is_ascii() || !is_terminal { c } else { '?' }),
+        }
+    }
+    Cow::Owned(plain)
 }
 
 #[cfg(test)]

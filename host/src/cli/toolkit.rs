@@ -1,13 +1,20 @@
 //! `toolkit`: the tools of the manual.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use dr_watchdog_sdk::hours::Hours;
 use serde_json::{Value, json};
 
 use super::client;
 use super::pair::site::{Site as _, There};
+use super::wait::pause;
 use super::{Globals, exit, output};
+
+/// How long the other site has to say by heartbeat that it has the switch too, and how often we look.
+const AGREEMENT_LIMIT: Duration = Duration::from_secs(3);
+const AGREEMENT_LOOK: Duration = Duration::from_millis(50);
 
 /// Arguments of `toolkit`.
 #[derive(Debug, clap::Subcommand)]
@@ -58,22 +65,37 @@ pub fn run(globals: &Globals, args: Args) -> ExitCode {
             return exit::code(exit::USAGE);
         }
     };
-    let mut asked = None;
-    if let Some(params) = params {
-        if let Err(error) = client::ask(&socket, "automaticFailover", params.clone()) {
-            return output::no_answer(&error);
-        }
-        asked = ask_other_site(globals, params);
-    }
-    let answers = client::ask(&socket, "health", json!({}))
-        .and_then(|health| Ok((health, client::ask(&socket, "progress", json!({}))?)));
-    match answers {
-        Ok((health, progress)) => show(&health, &agreement(&health, &progress, asked), args.json),
+    let asked = match params {
+        None => None,
+        Some(params) => match client::ask(&socket, "automaticFailover", params.clone()) {
+            Ok(_) => agreed_soon(&socket).or_else(|| ask_other_site(globals, params)),
+            Err(error) => return output::no_answer(&error),
+        },
+    };
+    let peer = crate::config::load(&globals.paths()).map(|(config, _)| config.peer.name).ok();
+    match client::ask(&socket, "health", json!({})) {
+        Ok(health) => show(&health, &agreement(&health, peer.as_deref(), asked), args.json),
         Err(error) => output::no_answer(&error),
     }
 }
 
-/// The same switch at the other site; `None` where it cannot be commanded at all, else why it did not take it.
+/// The other site hears of the switch with the next heartbeat, which is sent at once.
+fn agreed_soon(socket: &Path) -> Option<Result<(), String>> {
+    let began = Instant::now();
+    loop {
+        let health = client::ask(socket, "health", json!({})).ok()?;
+        let failover = &health["automaticFailover"];
+        if failover["agreed"] == true {
+            return Some(Ok(()));
+        }
+        if failover["agreed"].is_null() || began.elapsed() > AGREEMENT_LIMIT {
+            return None;
+        }
+        pause(AGREEMENT_LOOK);
+    }
+}
+
+/// The same switch at the other site over SSH; `None` where it cannot be commanded at all, else why it did not take it.
 fn ask_other_site(globals: &Globals, mut params: Value) -> Option<Result<(), String>> {
     let (config, _) = crate::config::load(&globals.paths()).ok()?;
     config.peer.identity.as_ref()?;
@@ -89,18 +111,15 @@ fn ask_other_site(globals: &Globals, mut params: Value) -> Option<Result<(), Str
 }
 
 /// Whether the other site has the same switch: by its answer now, else by what its heartbeats say.
-fn agreement(health: &Value, progress: &Value, asked: Option<Result<(), String>>) -> Value {
-    let heard = progress["peerHeard"]["automaticFailover"].as_bool();
+fn agreement(health: &Value, peer: Option<&str>, asked: Option<Result<(), String>>) -> Value {
+    let heard = health["automaticFailover"]["agreed"].as_bool();
     let (agreed, why) = match asked {
         Some(Ok(())) => (Some(true), String::new()),
         Some(Err(why)) => (Some(false), why),
-        None => {
-            let own = health["automaticFailover"]["enabled"].as_bool();
-            (heard.map(|heard| Some(heard) == own), "its heartbeats say otherwise".to_owned())
-        }
+        None => (heard, "it is not heard".to_owned()),
     };
     let why = if agreed == Some(false) { why } else { String::new() };
-    json!({"agreed": agreed, "why": why, "site": progress["peer"]})
+    json!({"agreed": agreed, "why": why, "site": peer, "pending": heard == Some(false)})
 }
 
 fn change(args: &StatusArgs) -> Result<Option<Value>, String> {
@@ -114,7 +133,7 @@ fn change(args: &StatusArgs) -> Result<Option<Value>, String> {
 }
 
 /// Who typed this: the user behind sudo, else the user.
-fn author() -> String {
+pub(super) fn author() -> String {
     let from = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     from("SUDO_USER").or_else(|| from("USER")).unwrap_or_else(|| {
         let uid = nix::unistd::Uid::current();
@@ -150,12 +169,17 @@ fn show(health: &Value, agreement: &Value, is_json: bool) -> ExitCode {
         )
     };
     output::line(&line);
-    let other = text(&agreement["site"]);
+    let other = agreement["site"].as_str().unwrap_or("of the other side");
     output::line(&match agreement["agreed"].as_bool() {
-        Some(true) => format!("site {other} agrees"),
+        Some(true) => format!("site {other} agrees with the operator's switch"),
         Some(false) => format!(
-            "site {other} has not agreed ({}); repeat the command when it can be reached",
-            text(&agreement["why"])
+            "site {other} has not agreed ({}); {}",
+            text(&agreement["why"]),
+            if agreement["pending"] == true {
+                "pending: it takes the switch as soon as the sites hear each other, and nothing is to be done"
+            } else {
+                "repeat the command when it can be reached"
+            }
         ),
         None => format!("site {other} is not heard, so it is not known whether it agrees"),
     });

@@ -37,7 +37,7 @@ pub(super) const POLICY_MEMORY_BYTES: u64 = 128 << 20;
 pub(super) const STEP_DEADLINE: Duration = s(300);
 
 /// All of them, key by key. `exclusion.wait` is not here: its default is computed from the others.
-pub const TABLE: [Default; 46] = [
+pub const TABLE: [Default; 49] = [
     default("mode", "\"enforce\"", "verdicts are carried out; \"observe\" only records them"),
     default("site.initialRole", "\"standby\"", "a site without a stored state must not serve unasked"),
     default("peer.sshPort", "22", "TCP port; the port of SSH"),
@@ -100,11 +100,22 @@ pub const TABLE: [Default; 46] = [
     default("exclusion.slack", "3", "s (epsilon); scheduling and disks"),
     default("exclusion.holdAddress", "\"\"", "address; held sessions leave from where the system lets them"),
     default("exclusion.peerHoldAddresses", "[]", "addresses; without any, core.peerDeviceMgtIps is compared"),
+    default("exclusion.freshness", "\"auto\"", "age, count or presence: the best that each device shows"),
     default("policy.deadline", "10", "s; an evaluation with its host calls: two looks of 5 s"),
     default("policy.memory", "\"128MiB\"", "bytes; a hundred times what the default policy needs"),
     default("policy.sandbox.seccomp", "true", "a further wall, where the kernel has it"),
     default("policy.sandbox.landlock", "true", "a further wall, where the kernel has it"),
     default("policy.script.user", "\"\"", "user; without one the script runs as the watchdog does"),
+    default(
+        "policy.script.memory",
+        "\"512MiB\"",
+        "bytes; of all its processes together, any interpreter starts",
+    ),
+    default(
+        "policy.script.processes",
+        "\"own\"",
+        "its own, none of which outlives it; \"machine\": it sees all",
+    ),
     default("policy.script.secrets", "true", "old scripts log in to the arbiters by themselves"),
     default("file.backup.maxCount", "3", "backups; the manual's"),
     default("file.backup.hoursOfDay", "\"*\"", "hours 0 to 23; every hour"),
@@ -123,9 +134,10 @@ pub const TABLE: [Default; 46] = [
 ];
 
 /// The defaults of every arbiter.
-pub const OF_AN_ARBITER: [Default; 2] = [
+pub const OF_AN_ARBITER: [Default; 3] = [
     default("port", "22", "TCP port; the port of SSH"),
     default("kind", "\"auto\"", "each way of asking is tried once"),
+    default("freshness", "\"auto\"", "that of exclusion.freshness, where it is written"),
 ];
 
 /// The defaults of every step of a role change.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dr_watchdog_sdk::sections;
 use dr_watchdog_sdk::sections::Role;
-use regex::Regex;
+use regex_lite::Regex;
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -120,6 +120,34 @@ pub struct Arbiter {
     pub host_key: Vec<String>,
     /// How the device is asked, where `kind` is `custom`.
     pub custom: Option<Custom>,
+    /// What tells how fresh a session there is.
+    pub freshness: Freshness,
+}
+
+/// `freshness` of an arbiter: what tells a living session of the other site from the row of a dead one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Freshness {
+    /// The best that the device shows, row by row.
+    #[default]
+    Auto,
+    /// The time since something was last received.
+    Age,
+    /// A count of what was received, compared from look to look.
+    Counter,
+    /// Only that the session is there: every row counts, however long the device keeps it.
+    Presence,
+}
+
+impl Freshness {
+    /// The word as the configuration has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Age => "age",
+            Self::Counter => "counter",
+            Self::Presence => "presence",
+        }
+    }
 }
 
 /// `kind` of an arbiter: which command is asked and how its answer is read.

@@ -95,6 +95,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Whether one of these keys is known to be wrong: a relation to it would only blame the other key.
+    pub(super) fn is_any_wrong(&self, keys: &[&str]) -> bool {
+        self.errors.borrow().iter().any(|error| keys.contains(&error.key.as_str()))
+    }
+
     pub(super) fn warn(&self, line: usize, key: &str, text: &str) {
         let warning = format!("{}{text}", at(&self.file, Some(line), key));
         self.warnings.borrow_mut().push((line, warning));

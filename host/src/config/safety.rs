@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::host::Spelled;
 use super::model::{Config, Custom, ExclusionMode, Kind};
 
 /// Changes whenever the same settings mean something else to a later program.
@@ -65,8 +66,9 @@ fn canonical(config: &Config) -> String {
         .arbiters
         .iter()
         .map(|arbiter| {
-            let (host, custom) = (arbiter.host.to_lowercase(), arbiter.custom.as_ref().map(asked));
-            format!("arbiter {host} {} {}{}\n", arbiter.port, kind(arbiter.kind), custom.unwrap_or_default())
+            let (host, custom) = (Spelled::of(&arbiter.host), arbiter.custom.as_ref().map(asked));
+            let (kind, freshness) = (kind(arbiter.kind), arbiter.freshness.word());
+            format!("arbiter {host} {} {kind} {freshness}{}\n", arbiter.port, custom.unwrap_or_default())
         })
         .collect();
     arbiters.sort();

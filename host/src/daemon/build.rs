@@ -12,13 +12,14 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::effects::World;
-use crate::arbiters::{self, Arbiters, Report, Target};
+use crate::arbiters::{self, Arbiters, Report};
 use crate::config::{self, Config, model};
 use crate::paths::Paths;
 use crate::peer::PeerError;
 use crate::peer::link::Link;
 use crate::policy::{self, Permissions, PolicySpec, Terms};
-use crate::probe::ping::{PingOutcome, Pinger};
+use crate::probe::descriptors;
+use crate::probe::ping::{PingOutcome, Pinger, milliseconds};
 
 /// Reports of the arbiters that wait for the run loop: one sweep and one look of 1,000 arbiters, with room.
 const REPORTS_MAX: usize = 4_096;
@@ -31,6 +32,7 @@ pub fn arbiters(
 ) -> Rc<Arbiters> {
     let (reports, mut waiting) = mpsc::channel(REPORTS_MAX);
     let events = events.clone();
+    descriptors::warn_if_short(config.arbiters.len());
     let names: Vec<String> = config.arbiters.iter().map(|arbiter| arbiter.name.clone()).collect();
     tokio::task::spawn_local(async move {
         while let Some(report) = waiting.recv().await {
@@ -40,22 +42,13 @@ pub fn arbiters(
         }
     });
     let transport = config.ssh.adapter.transport(config.ssh.known_hosts.clone());
-    Rc::new(Arbiters::with_transport(targets(config), timers(config), Arc::clone(pinger), reports, transport))
-}
-
-fn targets(config: &Config) -> Vec<Target> {
-    let target = |arbiter: &model::Arbiter| Target {
-        name: arbiter.name.clone(),
-        host: arbiter.host.clone(),
-        port: arbiter.port,
-        username: arbiter.username.clone(),
-        password: arbiter.password.clone(),
-        private_key: arbiter.private_key.clone(),
-        kind: arbiter.kind,
-        host_key: arbiter.host_key.clone(),
-        custom: arbiter.custom.clone(),
-    };
-    config.arbiters.iter().map(target).collect()
+    Rc::new(Arbiters::with_transport(
+        config.arbiters.clone(),
+        timers(config),
+        Arc::clone(pinger),
+        reports,
+        transport,
+    ))
 }
 
 /// Times and addresses that all arbiters share.
@@ -80,6 +73,17 @@ fn event(report: Report, names: &[String]) -> Event {
         Report::Pinged { arbiter, outcome, .. } => Event::ArbiterPinged { arbiter, answer: answer(outcome) },
         Report::SweepFinished { round } => Event::SweepEnded { sweep: round },
         Report::Looked { arbiter, result, .. } => Event::ArbiterLooked { arbiter, result },
+        Report::AddressAged { arbiter, old } => {
+            match old {
+                Some(old) => tracing::warn!(
+                    arbiter = name(arbiter),
+                    %old,
+                    "no name server tells the address of this arbiter; it is asked at its last known one"
+                ),
+                None => tracing::info!(arbiter = name(arbiter), "a name server tells its address again"),
+            }
+            Event::AddressAged { arbiter, old: old.map(|old| old.to_string()) }
+        }
         Report::HoldOpened { arbiter } => {
             tracing::debug!(arbiter = name(arbiter), "a held session is open");
             Event::HoldChanged { arbiter, is_open: true }
@@ -96,7 +100,7 @@ fn event(report: Report, names: &[String]) -> Event {
 
 fn answer(outcome: PingOutcome) -> Result<f64, String> {
     match outcome {
-        PingOutcome::Answered { rtt } => Ok(rtt.as_secs_f64() * 1_000.0),
+        PingOutcome::Answered { rtt } => Ok(milliseconds(rtt)),
         PingOutcome::TimedOut => Err("timeout".to_owned()),
         PingOutcome::Failed(why) => Err(why),
     }
@@ -116,6 +120,7 @@ pub async fn evidence(
         let mut evidence = ArbiterEvidence {
             last_good: remembered.and_then(|last| last.last_good),
             absent_since: remembered.and_then(|last| last.absent_since),
+            old_address: look.old_address.map(|old| old.to_string()),
             ..ArbiterEvidence::default()
         };
         match answer(look.ping) {
@@ -253,7 +258,7 @@ fn same_arbiters(old: &Config, new: &Config) -> bool {
     let same = |a: &model::Arbiter, b: &model::Arbiter| {
         (&a.name, &a.host, a.port, &a.username, a.kind, &a.host_key)
             == (&b.name, &b.host, b.port, &b.username, b.kind, &b.host_key)
-            && a.custom == b.custom
+            && (&a.custom, a.freshness) == (&b.custom, b.freshness)
             && secret(&a.password) == secret(&b.password)
             && secret(&a.private_key) == secret(&b.private_key)
     };

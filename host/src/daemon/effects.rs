@@ -55,6 +55,8 @@ pub(super) struct World {
     pub(super) switching: Vec<(u64, &'static str, oneshot::Sender<Response>)>,
     /// How the settings compare with the other site's.
     pub(super) verification: super::verification::Verification,
+    /// A change of the configuration that waits for the other site.
+    pub(super) completing: super::pending::Completing,
     /// Why the configuration on disk is not the running one, if it is not.
     pub(super) reload_problem: Option<Problem>,
     /// The states as they were last written, without their instants.
@@ -78,7 +80,7 @@ impl World {
         notifier: Notifier,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
-        let verification = super::verification::Verification::begin(&config);
+        let verification = super::verification::Verification::begin(&config, &events);
         let configured = watch::Sender::new(Rc::clone(&config));
         let watched = Watched::read(&paths.history_file);
         Self {
@@ -100,6 +102,7 @@ impl World {
             last_decision: None,
             problems: BTreeMap::new(),
             switching: Vec::new(),
+            completing: super::pending::Completing::default(),
             reload_problem: None,
             shown: Value::Null,
             is_ending: false,
@@ -231,6 +234,7 @@ impl World {
         };
         let (action, why) = (decision.verdict.action.word(), &decision.verdict.description);
         tracing::info!(verdict = action, "{why}: {}", decision.outcome);
+        let asked_in = asked.situation();
         let record = records::decision(now, core, decision, asked);
         self.last_decision = Some(records::short(&record));
         let id = self.append(record);
@@ -241,7 +245,7 @@ impl World {
         if would_have && decision.verdict.action == Action::BeActive {
             self.watched.observing.would_have_taken_over(now.wall, id, core.peer());
         }
-        mailing::decision(self, now, core, decision, id);
+        mailing::decision(self, now, core, decision, asked_in, id);
         if decision.failure.is_none() {
             self.problems.remove(&Trigger::PolicyFailed);
         }
@@ -278,7 +282,7 @@ impl World {
 
     fn send_heartbeat(&mut self, core: &Watchdog) {
         if let Some(link) = &mut self.link {
-            link.send(core.phase(), core.epoch(), core.automatic().is_on());
+            link.send(core.phase(), core.epoch(), core.automatic().is_on(), core.turn_said());
         }
     }
 
@@ -286,7 +290,11 @@ impl World {
     fn notify(&mut self, now: Now, core: &Watchdog, notice: &Notice) {
         let is_good = matches!(
             notice.trigger,
-            Trigger::PeerBack | Trigger::AutomaticFailoverEnabled | Trigger::ArbitersAnswer
+            Trigger::PeerBack
+                | Trigger::AutomaticFailoverEnabled
+                | Trigger::ArbitersAnswer
+                | Trigger::SettingsAgree
+                | Trigger::PeerIsNotOff
         );
         if is_good {
             tracing::info!(notice = notice.trigger.word(), "{}", notice.text);

@@ -24,6 +24,8 @@ pub struct Beside<'a> {
     pub heartbeats: Value,
     /// The newest finding of observe mode; null if there is none.
     pub observed: Value,
+    /// A change of the configuration that waits for the other site; null if there is none.
+    pub pending_update: Value,
     /// Troubles of the daemon itself.
     pub problems: &'a [Problem],
     /// States of the services.
@@ -63,12 +65,6 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
         () => "ok",
     };
     let evidence = core.evidence(now);
-    let automatic = core.automatic();
-    let (reason, by) = match (&automatic.operator, &automatic.connectivity) {
-        (Some(off), _) => (off.reason.as_str(), off.by.as_str()),
-        (None, Some(off)) => (off.reason.as_str(), "dr-watchdog"),
-        (None, None) => ("", ""),
-    };
     let peer = core.peer();
     json!({
         "status": status,
@@ -100,12 +96,8 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
         "observed": beside.observed,
         "takeover": takeover(now, core, config, beside.steps_s),
         "exclusion": exclusion(config),
-        "automaticFailover": {
-            "enabled": automatic.is_on(),
-            "until": automatic.ends(),
-            "reason": reason,
-            "by": by,
-        },
+        "automaticFailover": automatic_failover(core, config),
+        "pendingUpdate": beside.pending_update,
         "arbiters": {
             "total": evidence.total(),
             "reachable": core.pinged(),
@@ -125,6 +117,28 @@ pub fn health(now: Now, core: &Watchdog, config: &Config, beside: &Beside<'_>) -
             "remedy": problem.remedy,
         })).collect::<Vec<_>>(),
     })
+}
+
+/// The switch, and who turned it.
+fn automatic_failover(core: &Watchdog, config: &Config) -> Value {
+    let automatic = core.automatic();
+    let (reason, by) = match (&automatic.operator, &automatic.connectivity) {
+        (Some(off), _) => (off.reason.as_str(), off.by.as_str()),
+        (None, Some(off)) => (off.reason.as_str(), "dr-watchdog"),
+        (None, None) => ("", ""),
+    };
+    json!({
+        "enabled": automatic.is_on(),
+        "until": automatic.ends(),
+        "reason": reason,
+        "by": by,
+        "agreed": is_switch_agreed(core, config),
+    })
+}
+
+/// Whether the other site has the same switch; without signed heartbeats nobody can tell.
+fn is_switch_agreed(core: &Watchdog, config: &Config) -> Option<bool> {
+    core.is_switch_agreed().filter(|_| config.peer.heartbeat_key.is_some())
 }
 
 const fn role_of(phase: Phase) -> Role {
@@ -204,7 +218,7 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
     if let Some(end) = core.boot_end() {
         problems.push(Problem::warning(
             format!(
-                "this site is booting: until {end}, or until the other site is heard, it decides nothing"
+                "this site is booting: until {end}, or until the other site is heard and its settings are compared, it decides nothing"
             ),
             "wait",
         ));
@@ -241,6 +255,7 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
     if let Some(why) = core.automatic().why_off() {
         problems.push(Problem::warning(why, "see `toolkit watchdog status`"));
     }
+    problems.extend(between_sites(core, config));
     let (total, pinged) = (config.arbiters.len() as u64, core.pinged());
     if core.boot_end().is_none()
         && !config.watchdog.failure_detection.threshold.warning.is_met_by(pinged, total)
@@ -248,6 +263,30 @@ fn problems(now: Now, core: &Watchdog, config: &Config) -> Vec<Problem> {
         problems.push(Problem::warning(
             format!("{pinged} of {total} arbiters answer ping"),
             "see `arbiters ping`; a failover needs evidence from arbiters",
+        ));
+    }
+    problems
+}
+
+/// What one site knows and the other one not yet.
+fn between_sites(core: &Watchdog, config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if core.durable().standing.is_peer_off {
+        problems.push(Problem::warning(
+            format!(
+                "an operator vouches that site {} is off: `manualFailover -a` works here without its word",
+                config.peer.name
+            ),
+            "nothing; its first signed message ends that",
+        ));
+    }
+    if is_switch_agreed(core, config) == Some(false) {
+        problems.push(Problem::warning(
+            format!(
+                "site {} does not have this site's switch of automatic failover yet: it is pending until the first heartbeat from there",
+                config.peer.name
+            ),
+            "nothing: it is agreed when the sites hear each other; `toolkit watchdog status` shows it",
         ));
     }
     problems

@@ -33,10 +33,12 @@ pub struct History {
     file: File,
     last_id: u64,
     bytes: u64,
+    /// Whether the last line has no end: a power loss or a full disk cut it off.
+    is_cut_off: bool,
 }
 
 impl History {
-    /// Opens the history for appending. A last line that a power loss cut off is closed, so that it spoils no other.
+    /// Opens the history for appending.
     ///
     /// # Errors
     /// When the file cannot be opened or read.
@@ -51,10 +53,8 @@ impl History {
         if last_id == 0 && bytes == 0 {
             last_id = records(&rotated(path), 0).ok().and_then(|all| all.last().map(id_of)).unwrap_or(0);
         }
-        if !tail.is_empty() && !tail.ends_with(b"\n") {
-            file.write_all(b"\n").map_err(failed("written"))?;
-        }
-        Ok(Self { path: path.to_owned(), file, last_id, bytes })
+        let is_cut_off = !tail.is_empty() && !tail.ends_with(b"\n");
+        Ok(Self { path: path.to_owned(), file, last_id, bytes, is_cut_off })
     }
 
     /// Appends a record; its number.
@@ -70,10 +70,16 @@ impl History {
         let id = self.last_id + 1;
         let mut numbered = Map::from_iter([("id".to_owned(), json!(id))]);
         numbered.extend(record);
-        let mut line = Value::Object(numbered).to_string();
+        // A line that was cut off is closed first, so that it spoils no other.
+        let mut line = if self.is_cut_off { "\n".to_owned() } else { String::new() };
+        line += &Value::Object(numbered).to_string();
         line.push('\n');
-        // One write, so that a reader never sees half a line while the disk has room.
-        self.file.write_all(line.as_bytes()).map_err(failed("written"))?;
+        // One write, so that a reader never sees half a line while the disk has room; half a line is taken back.
+        if let Err(error) = self.file.write_all(line.as_bytes()) {
+            self.is_cut_off |= self.file.set_len(self.bytes).is_err();
+            return Err(failed("written")(error));
+        }
+        self.is_cut_off = false;
         self.last_id = id;
         self.bytes += line.len() as u64;
         Ok(id)
@@ -89,6 +95,7 @@ impl History {
         options.read(true).append(true).create(true).mode(0o600);
         self.file = options.open(&self.path).map_err(failed("opened"))?;
         self.bytes = 0;
+        self.is_cut_off = false;
         Ok(())
     }
 }

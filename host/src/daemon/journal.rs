@@ -117,6 +117,7 @@ mod tests {
                 exclusion: dr_watchdog_core::settings::Exclusion::Verdict {
                     wait: std::time::Duration::from_secs(80),
                 },
+                verifies_at_boot: false,
                 be_active: Vec::new(),
                 be_standby: Vec::new(),
             },

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::arbiters::Arbiters;
 use crate::config::Config;
 use crate::policy::answers::{Boxed, Network};
-use crate::probe::ping::{Manner, PingOutcome, Pinger};
+use crate::probe::ping::{Manner, PingOutcome, Pinger, milliseconds};
 use crate::probe::{resolve, tcp};
 
 /// Real packets, from this site's addresses.
@@ -76,9 +76,9 @@ pub async fn ping_all(
     let mut answers = BTreeMap::new();
     while let Some(ended) = resolving.join_next().await {
         match ended {
-            Ok((host, Ok(address))) => {
+            Ok((host, Ok(resolved))) => {
                 names.push(host);
-                addresses.push(address);
+                addresses.push(resolved.address);
             }
             Ok((host, Err(why))) => {
                 answers.insert(host, answer(PingOutcome::Failed(why.to_string())));
@@ -97,7 +97,7 @@ pub async fn ping_all(
 
 fn answer(outcome: PingOutcome) -> PingAnswer {
     let (ping, rtt_ms, why) = match outcome {
-        PingOutcome::Answered { rtt } => (true, Some(rtt.as_secs_f64() * 1_000.0), None),
+        PingOutcome::Answered { rtt } => (true, Some(milliseconds(rtt)), None),
         PingOutcome::TimedOut => (false, None, Some("timeout".to_owned())),
         PingOutcome::Failed(why) => (false, None, Some(why)),
     };

@@ -49,7 +49,8 @@ impl Lock {
                 Err(rustix::io::Errno::WOULDBLOCK) => {
                     let mut pid = String::new();
                     file.take(PID_BYTES_MAX).read_to_string(&mut pid).map_err(failed)?;
-                    return Err(LockError::Held { pid: pid.trim().to_owned() });
+                    let pid = Some(pid.trim()).filter(|pid| !pid.is_empty()).unwrap_or("unknown");
+                    return Err(LockError::Held { pid: pid.to_owned() });
                 }
                 result => result.map_err(|error| failed(error.into()))?,
             }
@@ -57,8 +58,12 @@ impl Lock {
             if !is_at(&file, path).map_err(failed)? {
                 continue;
             }
-            file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)).map(drop)).map_err(failed)?;
-            writeln!(file, "{}", std::process::id()).map_err(failed)?;
+            // The lock needs no room on the disk; only the number in it does, and it is for people.
+            let told = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0)));
+            if let Err(error) = told.and_then(|_| writeln!(file, "{}", std::process::id())) {
+                tracing::warn!(%error, file = %path.display(), "the lock is held without its pid");
+                let _ = file.set_len(0);
+            }
             return Ok(Self { path: path.to_owned(), _file: file });
         }
         Err(failed(io::Error::other("daemons come and go on this root")))

@@ -87,11 +87,13 @@ pub(super) fn decision(
     now: Now,
     core: &Watchdog,
     decision: &Decision,
+    asked_in: Situation,
     record: Option<u64>,
 ) {
+    // The situation of the question: a verdict that was granted has ended it by now.
     let is_finding = decision.failure.is_none()
         && decision.verdict.action == Action::BeActive
-        && core.situation() == Some(Situation::PeerLost);
+        && matches!(asked_in, Situation::PeerLost | Situation::Waiting);
     if is_finding {
         let text = format!("{}: {}", decision.verdict.description, decision.outcome);
         let origin = origin(world, core, record);

@@ -17,6 +17,7 @@ mod observing;
 mod operator;
 mod peer_login;
 mod peer_ping;
+mod pending;
 mod policy_desk;
 mod policy_versions;
 mod records;
@@ -118,7 +119,7 @@ pub async fn run(paths: Paths) -> Result<(), DaemonError> {
     let (core, journal) = boot(&mut world)?;
     tracing::info!(
         site = world.config.site.name,
-        role = core.role().word(),
+        is = core.phase().word(),
         epoch = core.epoch(),
         "the watchdog of this site runs"
     );
@@ -166,7 +167,7 @@ async fn build(paths: Paths, config: Rc<Config>) -> Result<(World, Inbox), Daemo
     let listener = control::bind(&paths.socket).map_err(files(&paths.socket, "made"))?;
     let (requests, asked) = mpsc::channel(control::REQUESTS_MAX);
     let in_flight = control::InFlight::new();
-    tokio::spawn(control::serve(listener, requests, in_flight.clone()));
+    tokio::task::spawn_local(control::serve(listener, requests, in_flight.clone()));
     let link = Link::open(&config).map_err(DaemonError::Peer)?;
     if let Some(link) = &link {
         build::listen(link, &events);

@@ -74,7 +74,7 @@ mod tests {
 
     fn beat(phase: Phase, epoch: u64, heard_ms: i64) -> Beat {
         let heard = Utc::from_unix_ms(heard_ms);
-        Beat { site_index: 0, epoch, phase, config_equal: None, automatic_failover: true, heard }
+        Beat { site_index: 0, epoch, phase, config_equal: None, automatic_failover: true, turn: None, heard }
     }
 
     fn told(before: u64, after: &Beat) -> Value {

@@ -45,7 +45,7 @@ pub(super) async fn any_answers(pinger: &Pinger, hosts: Vec<String>, timeout: Du
 async fn answers(pinger: &Pinger, host: &str, until: Instant) -> bool {
     let timeout = until.saturating_duration_since(Instant::now());
     let why = match resolve::resolve(host, timeout).await {
-        Ok(address) => match pinger.ping(address, timeout).await {
+        Ok(resolved) => match pinger.ping(resolved.address, timeout).await {
             PingOutcome::Answered { .. } => return true,
             PingOutcome::TimedOut => return false,
             PingOutcome::Failed(why) => why,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::policy_versions::Versions;
+use super::policy_versions::{Kept, Versions};
 use crate::policy::answers::{Answers, Network};
 use crate::policy::backoff::{Backoff, quarantined};
 use crate::policy::runner::{State, nothing};
@@ -158,7 +158,9 @@ impl Served {
     fn count(&mut self) {
         match &self.loaded {
             Ok(_) => self.versions.loaded(),
-            Err(Failure { kind: FailureKind::Crash | FailureKind::Timeout, .. }) => {
+            Err(Failure {
+                kind: FailureKind::Crash | FailureKind::Timeout | FailureKind::Memory, ..
+            }) => {
                 self.crashes.crashed(self.begun.elapsed());
             }
             Err(_) => {}
@@ -180,12 +182,12 @@ impl Served {
             Ok(_) => {
                 next.versions = std::mem::take(&mut self.versions);
                 next.versions.loaded();
-                let message = format!("version {} of {} runs", next.versions.running(), name(&next.spec));
+                let message = next.versions.runs(&name(&next.spec), Kept::of(next.spec.engine));
                 *self = next;
                 Ok(message)
             }
             Err(failure) if self.loaded.is_ok() => {
-                let sentence = self.versions.refused(&self.spec.path, &next.spec.path, failure);
+                let sentence = self.versions.refused(&self.spec.path, self.kept(), &next.spec.path, failure);
                 tracing::error!("the policy {sentence}");
                 Err(sentence)
             }
@@ -196,7 +198,11 @@ impl Served {
                 Err(sentence)
             }
         };
-        self.versions.answer(&name(&self.spec), message)
+        self.versions.answer(&name(&self.spec), self.kept(), message)
+    }
+
+    fn kept(&self) -> Kept {
+        Kept::of(self.spec.engine)
     }
 
     async fn evaluate(&mut self, job: Job, network: &dyn Network) -> Outcome {
@@ -206,7 +212,13 @@ impl Served {
             self.count();
         }
         match &mut self.loaded {
-            Ok(runner) => evaluate(runner, job, network).await,
+            Ok(runner) => {
+                let outcome = evaluate(runner, job, network).await;
+                if outcome.failure.is_none() {
+                    self.versions.mended(Kept::of(self.spec.engine));
+                }
+                outcome
+            }
             Err(_) if !may_load && self.crashes.is_quarantined() => unloaded(&self.spec, &job, quarantined()),
             Err(failure) => unloaded(&self.spec, &job, failure.clone()),
         }
@@ -228,7 +240,7 @@ impl Served {
                 status
             }
         };
-        self.versions.show(&mut status);
+        self.versions.show(&mut status, self.kept());
         status
     }
 }
@@ -294,6 +306,7 @@ fn not_loaded(spec: &PolicySpec, failure: Option<&Failure>) -> Value {
         "restarts": 0,
         "pid": null,
         "lastFailure": null,
+        "missing": [],
         "failure": failure.map(|failure| &failure.message),
         "hint": failure.and_then(|failure| failure.hint.as_ref()),
         "loadedVersion": 0,

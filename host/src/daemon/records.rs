@@ -4,7 +4,7 @@ use dr_watchdog_core::effect::{Decision, Notice, Trigger};
 use dr_watchdog_core::evidence::Evidence;
 use dr_watchdog_core::transitions::Row;
 use dr_watchdog_core::{Now, Watchdog};
-use dr_watchdog_sdk::Context;
+use dr_watchdog_sdk::{Context, Situation};
 use serde_json::{Map, Value, json};
 
 use super::health::Problem;
@@ -32,6 +32,11 @@ impl Asked {
         policy_config: Value,
     ) -> Self {
         Self { asked, context, sections, evidence, policy_config, outcome: None }
+    }
+
+    /// What was the matter.
+    pub(super) const fn situation(&self) -> Situation {
+        self.context.situation
     }
 }
 
@@ -143,6 +148,12 @@ pub(super) fn problem(notice: &Notice) -> Option<Problem> {
         | Trigger::PolicyQuarantined
         | Trigger::GateClosed
         | Trigger::StepFailed
+        // Shown as long as the word counts.
+        | Trigger::PeerIsOff
+        | Trigger::PeerIsNotOff
+        // The comparison itself shows these as long as they last.
+        | Trigger::SettingsDiffer
+        | Trigger::SettingsAgree
         // `health` asks the core for these two, as they end without a notice.
         | Trigger::BothStandby
         | Trigger::HostKeyChanged => None,

@@ -16,8 +16,9 @@ use super::effects::World;
 use super::health::{Beside, Problem, health, services};
 use super::live_network::ping_all;
 use super::operator::{self, progress};
-use super::{build, sections};
+use super::{build, pending, sections};
 use crate::config;
+use crate::config::pending::Pending;
 use crate::frames::{Request, Response, ResponseError};
 use crate::policy::backoff::CRASHES_MAX;
 
@@ -52,7 +53,7 @@ pub(super) fn handle(
             world.is_ending = true;
             Ok(json!({"pid": std::process::id()}))
         }
-        "automaticFailover" => match automatic_failover(&request.params) {
+        "automaticFailover" => match automatic_failover(&request.params, &world.config.site.name) {
             Ok(change) => {
                 world.switching.push((id, "the switch holds only until this daemon ends", reply));
                 return Some(change);
@@ -145,7 +146,7 @@ fn try_reload(world: &mut World, core: &Watchdog) -> Result<Event, String> {
     }
     let config = Rc::new(config);
     build::replace(world, core, &config)?;
-    world.verification = super::verification::Verification::begin(&config);
+    world.verification = super::verification::Verification::begin(&config, &world.events);
     Ok(Event::Reloaded(Box::new(super::settings(&config))))
 }
 
@@ -169,7 +170,7 @@ impl World {
         let policy = self.desk.status();
         let mut problems: Vec<Problem> = self.problems.values().cloned().collect();
         problems.extend(self.reload_problem.clone());
-        problems.extend(self.verification.problem());
+        problems.extend(self.verification.problem(core.boot_end().is_some()));
         let is_silent = policy["failure"].is_string()
             || policy["state"] == "quarantined"
             || self.problems.contains_key(&Trigger::PolicyFailed);
@@ -197,6 +198,9 @@ impl World {
                 "correct the file (`policy check` tries it), then `policy reload`",
             ));
         }
+        problems.extend(script_without_wall(&policy));
+        let pending = Pending::read(&self.paths);
+        problems.extend(pending::problem(&pending, &self.config.peer.name));
         if self.link.is_none() {
             problems.push(Problem::warning(
                 "peer.heartbeatKey is not set: the sites exchange no signed heartbeats, so neither knows the other's role",
@@ -217,10 +221,23 @@ impl World {
             heartbeats: self.watched.silences.report(&self.config.watchdog.heartbeat),
             observed: self.watched.observing.last(),
             problems: &problems,
+            pending_update: pending.ok().flatten().map_or(Value::Null, |pending| pending.shown()),
             services,
         };
         health(now, core, &self.config, &beside)
     }
+}
+
+/// Whether the policy is a script that could do to other processes what its user can.
+fn script_without_wall(policy: &Value) -> Option<Problem> {
+    let missing: Vec<&str> = policy["missing"].as_array()?.iter().filter_map(Value::as_str).collect();
+    if policy["engine"] != "script" || missing.is_empty() {
+        return None;
+    }
+    Some(Problem::warning(
+        format!("the policy is a script, and this system refuses it {}", missing.join(", ")),
+        "run the watchdog as root, or allow user namespaces; until then the script must be one that you trust",
+    ))
 }
 
 /// What `health` warns of about mail.
@@ -261,7 +278,8 @@ fn included(all: Value, params: &Value) -> Result<Value, ResponseError> {
     Ok(Value::Object(picked))
 }
 
-fn automatic_failover(params: &Value) -> Result<Event, ResponseError> {
+/// Reads a turn of the switch. Its author is known at both sites, so the site belongs to the name.
+fn automatic_failover(params: &Value, site: &str) -> Result<Event, ResponseError> {
     if params.get("enable") == Some(&Value::Bool(true)) {
         return Ok(Event::OperatorEnabled);
     }
@@ -275,7 +293,9 @@ fn automatic_failover(params: &Value) -> Result<Event, ResponseError> {
             seconds.as_u64().ok_or_else(|| error("badRequest", "seconds: expected a whole number"))?,
         )),
     };
-    Ok(Event::OperatorDisabled { span, reason: text("reason"), by: text("by") })
+    let by = text("by");
+    let by = if by.contains(" at site ") { by } else { format!("{by} at site {site}") };
+    Ok(Event::OperatorDisabled { span, reason: text("reason"), by })
 }
 
 fn ping_request(params: &Value) -> Result<(Vec<String>, Duration, u32), ResponseError> {

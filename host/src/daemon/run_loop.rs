@@ -15,6 +15,7 @@ use super::effects::World;
 use super::journal::Journal;
 use super::mailing;
 use super::peer_login;
+use super::pending;
 use super::policy_desk::Answered;
 use super::requests;
 use super::steps::StepEnd;
@@ -99,6 +100,7 @@ pub(super) async fn run(
         // A sweep of a thousand arbiters is a thousand events; the states are written down after the last of them.
         if inbox.events.is_empty() {
             mailing::settle(&mut world, now(), &core);
+            pending::look(&mut world, now(), &core);
             world.show(now(), &core);
         }
         systemd.follow(&core);

@@ -34,6 +34,7 @@ pub fn settings(config: &Config) -> Settings {
         exclusion: match exclusion.mode {
             model::ExclusionMode::Verdict => Exclusion::Verdict { wait: exclusion.wait },
         },
+        verifies_at_boot: config.peer.identity.is_some(),
         be_active: config.role_change.be_active.iter().map(step).collect(),
         be_standby: config.role_change.be_standby.iter().map(step).collect(),
     }

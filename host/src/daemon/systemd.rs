@@ -22,6 +22,8 @@ pub(super) struct Systemd {
     every: Option<Duration>,
     next: Instant,
     is_ready: bool,
+    /// What `systemctl status` shows.
+    status: String,
 }
 
 impl Systemd {
@@ -32,17 +34,23 @@ impl Systemd {
         let us = std::env::var(WATCHDOG_VARIABLE).ok().and_then(|us| us.parse::<u64>().ok());
         // Twice in each span, so that one late turn is no death.
         let every = us.filter(|us| *us > 0 && line.is_some()).map(|us| Duration::from_micros(us / 2));
-        Self { line, every, next: Instant::now(), is_ready: false }
+        Self { line, every, next: Instant::now(), is_ready: false, status: String::new() }
     }
 
     /// Says that the daemon is ready once its first round is complete: from then on it knows whether the other site
-    /// answers.
+    /// answers. Then, whenever that changes, what the site is.
     pub(super) fn follow(&mut self, core: &Watchdog) {
         let is_round_complete = core.reach() != Reach::Unknown || core.phase() == Phase::Standalone;
-        if !self.is_ready && is_round_complete {
-            self.is_ready = true;
-            self.say(&format!("READY=1\nSTATUS={} (epoch {})", core.phase().word(), core.epoch()));
+        if self.line.is_none() || !self.is_ready && !is_round_complete {
+            return;
         }
+        let status = format!("{} (epoch {})", core.phase().word(), core.epoch());
+        if !std::mem::replace(&mut self.is_ready, true) {
+            self.say(&format!("READY=1\nSTATUS={status}"));
+        } else if status != self.status {
+            self.say(&format!("STATUS={status}"));
+        }
+        self.status = status;
     }
 
     /// Comes when a sign of life is due.
@@ -93,7 +101,8 @@ mod tests {
         let path = folder.path().join("notify");
         let listener = UnixDatagram::bind(&path).unwrap();
         let line = open(path.as_os_str().as_bytes());
-        let systemd = Systemd { line, every: None, next: Instant::now(), is_ready: false };
+        let systemd =
+            Systemd { line, every: None, next: Instant::now(), is_ready: false, status: String::new() };
         systemd.ending();
         let mut bytes = [0; 64];
         let length = listener.recv(&mut bytes).unwrap();

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dr_watchdog_core::Event;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
 use crate::config::{self, Config, safety_settings};
 use crate::peer::remote::{self, Remote};
 
@@ -12,52 +16,87 @@ use super::health::Problem;
 
 /// Longest answer of the other site.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// From one try to the next, while the other site cannot be asked, and how many there are: half a day.
+/// From one try to the next, while the other site cannot be asked.
 const TRY_INTERVAL: Duration = Duration::from_secs(60);
-const TRIES_MAX: u32 = 720;
+/// Most tries in the boot time, in which decisions wait for the answer.
+const BOOT_TRIES: u32 = 10;
 
-/// What came of it; shared with the task that asks.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Verification(Rc<RefCell<Option<Problem>>>);
+/// What is known of the comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// There is nobody to ask; the hash in the heartbeats still tells whether the settings are equal.
+    Impossible,
+    /// The other site has not answered; why not, after the first try.
+    Asking(Option<String>),
+    /// What differs.
+    Compared(Vec<String>),
+}
+
+/// What came of it; shared with the task that asks. Dropping it ends the task.
+#[derive(Debug)]
+pub(super) struct Verification {
+    peer: String,
+    state: Rc<RefCell<State>>,
+    task: Option<AbortHandle>,
+}
 
 impl Verification {
-    /// Begins to ask. Without a key to log in with there is nobody to ask; the hash in the heartbeats still tells
-    /// whether the settings are equal.
-    pub(super) fn begin(config: &Rc<Config>) -> Self {
-        let verification = Self::default();
-        if config.peer.identity.is_some() {
-            tokio::task::spawn_local(ask_until_answered(Rc::clone(config), verification.clone()));
-        }
-        verification
+    /// Begins to ask; the core hears of the answer.
+    pub(super) fn begin(config: &Rc<Config>, events: &mpsc::UnboundedSender<Event>) -> Self {
+        let can_ask = config.peer.identity.is_some();
+        let state = if can_ask { State::Asking(None) } else { State::Impossible };
+        let state = Rc::new(RefCell::new(state));
+        let task = can_ask.then(|| {
+            let asking = ask_until_answered(Rc::clone(config), Rc::clone(&state), events.clone());
+            tokio::task::spawn_local(asking).abort_handle()
+        });
+        Self { peer: config.peer.name.clone(), state, task }
     }
 
-    /// What is wrong, if anything is.
-    pub(super) fn problem(&self) -> Option<Problem> {
-        self.0.borrow().clone()
+    /// What is wrong, if anything is; a site that still boots is not late with its answer.
+    pub(super) fn problem(&self, is_booting: bool) -> Option<Problem> {
+        problem(&self.state.borrow(), &self.peer, is_booting)
     }
 }
 
-async fn ask_until_answered(config: Rc<Config>, verification: Verification) {
-    for attempt in 1..=TRIES_MAX {
+impl Drop for Verification {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Ends with the answer. In the boot time, for which decisions wait, the tries follow each other closely.
+async fn ask_until_answered(
+    config: Rc<Config>,
+    state: Rc<RefCell<State>>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    let boot_time = super::settings(&config).heartbeat.boot_time();
+    for attempt in 1_u32.. {
         match ask(&config).await {
             Ok(theirs) => {
                 let differences = differences(&safety_settings(&config), &theirs);
                 if differences.is_empty() {
                     tracing::info!("the settings that both sites must share are the same at the other site");
-                } else {
-                    tracing::error!("settings differ between the sites: {}", differences.join("; "));
                 }
-                *verification.0.borrow_mut() = told(&config, &differences);
+                *state.borrow_mut() = State::Compared(differences.clone());
+                // The receiver is gone only when the daemon ends.
+                let _ = events.send(Event::SettingsCompared { differences });
                 return;
             }
-            Err(why) if attempt == 1 => {
-                tracing::warn!(
-                    "the configuration could not be compared with the other site's: {why}; it is tried again"
-                );
+            Err(why) => {
+                if attempt == 1 {
+                    tracing::warn!(
+                        "the configuration could not be compared with the other site's: {why}; it is tried again"
+                    );
+                }
+                *state.borrow_mut() = State::Asking(Some(why));
             }
-            Err(_) => {}
         }
-        tokio::time::sleep(TRY_INTERVAL).await;
+        let pause = if attempt < BOOT_TRIES { boot_time / BOOT_TRIES } else { TRY_INTERVAL };
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -84,18 +123,36 @@ fn differences(ours: &[(String, String)], theirs: &[(String, String)]) -> Vec<St
         .collect()
 }
 
-fn told(config: &Config, differences: &[String]) -> Option<Problem> {
-    (!differences.is_empty()).then(|| {
-        Problem::warning(
-            format!("settings differ from those of site {}: {}", config.peer.name, differences.join("; ")),
+fn problem(state: &State, peer: &str, is_booting: bool) -> Option<Problem> {
+    match state {
+        State::Compared(differences) if !differences.is_empty() => Some(Problem::warning(
+            format!("settings differ from those of site {peer}: {}", differences.join("; ")),
             "make them the same with `toolkit config update`, which changes both sites",
-        )
-    })
+        )),
+        State::Asking(Some(why)) if !is_booting => Some(Problem::warning(
+            format!("the settings have not been compared with those of site {peer} since the start: {why}"),
+            "decisions go on without it, and it is tried again every minute; `drill` tries the log-in",
+        )),
+        State::Impossible | State::Asking(_) | State::Compared(_) => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_site_that_cannot_be_asked_is_a_trouble_only_after_the_boot_time() {
+        let silent = State::Asking(Some("no SSH connection".to_owned()));
+        assert!(problem(&silent, "b", true).is_none());
+        let told = problem(&silent, "b", false).unwrap();
+        assert!(told.message.contains("site b") && told.message.contains("no SSH connection"));
+        let differ = State::Compared(vec!["failover is 1 here and 2 there".to_owned()]);
+        assert!(problem(&differ, "b", true).unwrap().message.contains("failover is 1 here"));
+        for good in [State::Impossible, State::Asking(None), State::Compared(Vec::new())] {
+            assert!(problem(&good, "b", false).is_none());
+        }
+    }
 
     #[test]
     fn every_difference_is_named_with_both_values() {

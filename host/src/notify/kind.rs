@@ -13,18 +13,10 @@ pub enum Kind {
     AutomaticFailoverDisabled,
     /// Too few arbiters answer (row 88).
     ArbitersBelowWarning,
-    /// Files cannot be fetched from the active site (row 91).
-    FilesNotFetched,
     /// The other site cannot be logged in to (row 92).
     PeerLogInFailed,
-    /// The name of the MySQL primary cannot be read (row 93).
-    MysqlPrimaryUnknown,
-    /// A database replication cannot be repaired (row 94).
-    ReplicationBroken,
     /// The arbiters are not managed by the active site (row 95).
     ArbitersNotManaged,
-    /// Replicated files cannot be repaired (row 96).
-    FilesBroken,
     /// The other site does not answer.
     PeerLost,
     /// The policy gave no verdict.
@@ -41,6 +33,10 @@ pub enum Kind {
     StateUnusable,
     /// The two sites' settings contradict each other.
     SettingsContradict,
+    /// An operator vouches that the other site is off.
+    PeerIsOff,
+    /// Settings that both sites must share differ.
+    SettingsDiffer,
     /// Both sites are standby.
     BothStandby,
     /// An arbiter shows another host key than the expected one.
@@ -83,7 +79,7 @@ const fn about(
 }
 
 /// Every kind, in the order in which `notify test --kind all` sends them.
-static TABLE: [About; 22] = [
+static TABLE: [About; 20] = [
     about(
         Kind::Test,
         "test",
@@ -130,15 +126,6 @@ static TABLE: [About; 22] = [
         "enough arbiters answer again",
     ),
     about(
-        Kind::FilesNotFetched,
-        "filesNotFetched",
-        "fileMonitor",
-        "files cannot be fetched from the active site",
-        "The files of the last good transfer are kept; the next transfer runs at its hour.",
-        "Check SSH and disk space at both sites.",
-        "files are fetched again",
-    ),
-    about(
         Kind::PeerLogInFailed,
         "peerLogInFailed",
         "configMonitor",
@@ -148,24 +135,6 @@ static TABLE: [About; 22] = [
         "the other site can be logged in to again",
     ),
     about(
-        Kind::MysqlPrimaryUnknown,
-        "mysqlPrimaryUnknown",
-        "mysqlMonitor",
-        "the MySQL primary cannot be found",
-        "Replication is left as it is.",
-        "Check that the database nodes run and that their monitoring user can log in.",
-        "the MySQL primary is known again",
-    ),
-    about(
-        Kind::ReplicationBroken,
-        "replicationBroken",
-        "mysqlMonitor, pgsqlMonitor",
-        "a database replication cannot be repaired",
-        "What can be repaired by itself has been tried.",
-        "Check the replication by hand; a failover now may lose data.",
-        "the database replication is healthy again",
-    ),
-    about(
         Kind::ArbitersNotManaged,
         "arbitersNotManaged",
         "heartbeat",
@@ -173,15 +142,6 @@ static TABLE: [About; 22] = [
         "The policy asks for a failover; the gates decide, and another mail tells a role change.",
         "Check the other site now: it seems to be down.",
         "the other site answers again",
-    ),
-    about(
-        Kind::FilesBroken,
-        "filesBroken",
-        "fileMonitor",
-        "replicated files cannot be repaired",
-        "What can be repaired by itself has been tried.",
-        "Compare the files of both sites by hand.",
-        "the replicated files are healthy again",
     ),
     about(
         Kind::PeerLost,
@@ -256,6 +216,24 @@ static TABLE: [About; 22] = [
         "",
     ),
     about(
+        Kind::PeerIsOff,
+        "peerIsOff",
+        "heartbeat",
+        "an operator vouches that the other site is off",
+        "Nothing by itself: `manualFailover -a` works here without the other site's word from now on.",
+        "Nothing, if it is so. If it is not, start the other site's watchdog: its first signed message ends that word.",
+        "the other site spoke, which ends an operator's word that it is off",
+    ),
+    about(
+        Kind::SettingsDiffer,
+        "settingsDiffer",
+        "configMonitor",
+        "settings differ between the sites",
+        "Nothing: each site goes on with its own file.",
+        "Make them the same with `toolkit config update`, which changes both sites.",
+        "the settings of both sites are the same again",
+    ),
+    about(
         Kind::BothStandby,
         "bothStandby",
         "heartbeat",
@@ -324,6 +302,10 @@ impl Kind {
             Trigger::StateNotWritten => Self::StateNotWritten,
             Trigger::StateUnusable => Self::StateUnusable,
             Trigger::SettingsContradict => Self::SettingsContradict,
+            Trigger::PeerIsOff => Self::PeerIsOff,
+            Trigger::PeerIsNotOff => return Meaning::End(Self::PeerIsOff),
+            Trigger::SettingsAgree => return Meaning::End(Self::SettingsDiffer),
+            Trigger::SettingsDiffer => Self::SettingsDiffer,
             Trigger::BothStandby => Self::BothStandby,
             Trigger::HostKeyChanged => Self::HostKeyChanged,
             Trigger::Exclusion => Self::Exclusion,

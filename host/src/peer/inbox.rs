@@ -128,6 +128,7 @@ mod tests {
             wall_ms: NOW.wall_ms,
             epoch: 2,
             config_hash: [0; 16],
+            turn: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use dr_watchdog_core::automatic::Turn;
 use dr_watchdog_core::event::Beat;
 use dr_watchdog_core::transitions::Phase;
 use dr_watchdog_sdk::Utc;
@@ -83,13 +84,14 @@ pub struct Heard {
 
 impl Heard {
     /// As the core wants it; `heard` is the caller's clock.
-    pub const fn beat(&self, heard: Utc) -> Beat {
+    pub fn beat(&self, heard: Utc) -> Beat {
         Beat {
             site_index: self.message.site_index,
             epoch: self.message.epoch,
             phase: self.message.phase,
             config_equal: Some(self.config_equal),
             automatic_failover: self.message.automatic_failover,
+            turn: self.message.turn.clone(),
             heard,
         }
     }
@@ -157,7 +159,7 @@ impl Link {
     }
 
     /// Sends one heartbeat to every address of the other site, without waiting.
-    pub fn send(&mut self, phase: Phase, epoch: u64, automatic_on: bool) {
+    pub fn send(&mut self, phase: Phase, epoch: u64, automatic_on: bool, turn: Option<&Turn>) {
         self.sequence += 1;
         let message = Message {
             site_index: self.site_index,
@@ -169,6 +171,7 @@ impl Link {
             wall_ms: wall_ms(),
             epoch,
             config_hash: self.shared.config_hash,
+            turn: turn.cloned(),
         };
         let bytes = wire::encode(&message, &self.key);
         let Some(endpoint) = self.shared.endpoints.first() else { return };

@@ -46,7 +46,7 @@ pub enum RemoteError {
 ///
 /// # Errors
 /// When there is no key to log in with.
-pub fn destination(config: &Config) -> Result<Destination, RemoteError> {
+pub fn destination(config: &Config) -> Result<Login, RemoteError> {
     let identity = config.peer.identity.as_deref().ok_or(RemoteError::NoIdentity)?;
     let to = To {
         host: &config.core.peer_vip,
@@ -55,7 +55,18 @@ pub fn destination(config: &Config) -> Result<Destination, RemoteError> {
         source: config.site.source_address,
         host_key: config.peer.host_key.as_deref(),
     };
-    to.with_identity(identity)
+    let destination = to.with_identity(identity)?;
+    Ok(Login { destination, known_hosts: config.ssh.known_hosts.clone() })
+}
+
+/// Where the other site is commanded, and who decides about its host key. Commands take input, which only the usual
+/// library can send; so `ssh.adapter` chooses for the arbiters alone.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Where to, and as whom.
+    pub destination: Destination,
+    /// The files that decide where no key is pinned: those of `ssh.knownHosts`, as for the arbiters.
+    pub known_hosts: Vec<PathBuf>,
 }
 
 /// The other site's SSH server.
@@ -105,9 +116,12 @@ impl Remote {
     ///
     /// # Errors
     /// Which step failed, and how.
-    pub async fn connect(to: &Destination) -> Result<Self, RemoteError> {
+    pub async fn connect(login: &Login) -> Result<Self, RemoteError> {
+        let to = &login.destination;
         let name = format!("{}@{}:{}", to.username, to.host, to.port);
-        let connected = Russh::new().connect(to, Instant::now() + CONNECT_TIMEOUT).await;
+        let connected = Russh::with_known_hosts(login.known_hosts.clone())
+            .connect(to, Instant::now() + CONNECT_TIMEOUT)
+            .await;
         match connected {
             Ok(connection) => Ok(Self { connection, to: name }),
             Err(source) => Err(RemoteError::Ssh { to: name, source: Box::new(source) }),

@@ -16,13 +16,16 @@
 //! | 8 | epoch |
 //! | 16 | hash of the safety settings |
 //! | 2 | length of the extensions |
-//! | n | extensions, each: kind (1), length (2), content. Kind 1 is kept for the lease. Unknown kinds are skipped |
+//! | n | extensions, each: kind (1), length (2), content. Kind 1 is kept for the lease, kind 2 is how the operator's switch was turned last. Unknown kinds are skipped |
 //! | 32 | HMAC-SHA-256 over everything before |
 //!
 //! The signature is looked at first: until it is right, the bytes say nothing, not even their version.
 
+mod turn;
+
 use std::fmt;
 
+use dr_watchdog_core::automatic::Turn;
 use dr_watchdog_core::transitions::Phase;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -39,6 +42,8 @@ pub const MESSAGE_BYTES_MIN: usize = FIXED_BYTES + TAG_BYTES;
 /// Longest message: fits into one packet on every path, so that no fragment can be lost.
 pub const MESSAGE_BYTES_MAX: usize = 1_200;
 const FLAG_AUTOMATIC_FAILOVER: u8 = 1;
+/// The extension that says how the operator's switch was turned last.
+const KIND_TURN: u8 = 2;
 
 /// Every phase that is sent.
 const PHASES: [Phase; 6] = [
@@ -71,6 +76,8 @@ pub struct Message {
     pub epoch: u64,
     /// Hash of its safety settings.
     pub config_hash: [u8; HASH_BYTES],
+    /// How the operator's switch was turned last, as far as the sender knows; `None` = it does not say.
+    pub turn: Option<Turn>,
 }
 
 /// Why bytes are no heartbeat of the other site.
@@ -146,10 +153,22 @@ pub fn encode(message: &Message, key: &Key) -> Vec<u8> {
         bytes.extend(number.to_be_bytes());
     }
     bytes.extend(message.config_hash);
-    bytes.extend(0_u16.to_be_bytes());
+    let turn = message.turn.as_ref().map(turn::encode);
+    let extensions = turn.map(|content| extension(KIND_TURN, &content)).unwrap_or_default();
+    bytes.extend(length_of(&extensions));
+    bytes.extend(extensions);
     let tag = key.tag(&bytes);
     bytes.extend(tag);
     bytes
+}
+
+fn extension(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind], length_of(content).as_slice(), content].concat()
+}
+
+/// The lengths of what is written here are far below the longest message.
+fn length_of(bytes: &[u8]) -> [u8; 2] {
+    u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes()
 }
 
 /// A number is never used again for another phase.
@@ -189,7 +208,7 @@ pub fn decode(bytes: &[u8], key: &Key) -> Result<Message, WireError> {
     }
     let known = PHASES.into_iter().find(|known| number(*known) == phase);
     let phase = known.ok_or(WireError::Field("phase", phase.into()))?;
-    let message = Message {
+    let mut message = Message {
         site_index,
         phase,
         automatic_failover: flags & FLAG_AUTOMATIC_FAILOVER != 0,
@@ -199,22 +218,27 @@ pub fn decode(bytes: &[u8], key: &Key) -> Result<Message, WireError> {
         wall_ms: fields.number()?,
         epoch: fields.number()?,
         config_hash: fields.take()?,
+        turn: None,
     };
-    skip_extensions(fields)?;
+    read_extensions(fields, &mut message)?;
     Ok(message)
 }
 
-/// Those of later programs; each says how long it is.
-fn skip_extensions(mut fields: Fields<'_>) -> Result<(), WireError> {
+/// Those of later programs are skipped; each says how long it is.
+fn read_extensions(mut fields: Fields<'_>, message: &mut Message) -> Result<(), WireError> {
     let length = usize::from(u16::from_be_bytes(fields.take()?));
     if fields.0.len() != length {
         return Err(WireError::Extensions);
     }
     // Ends: every turn takes at least 3 bytes.
     while !fields.0.is_empty() {
-        let [_kind, high, low] = fields.take()?;
-        let content = usize::from(u16::from_be_bytes([high, low]));
-        fields.0 = fields.0.get(content..).ok_or(WireError::Extensions)?;
+        let [kind, high, low] = fields.take()?;
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let (content, rest) = fields.0.split_at_checked(length).ok_or(WireError::Extensions)?;
+        fields.0 = rest;
+        if kind == KIND_TURN {
+            message.turn = Some(turn::decode(content)?);
+        }
     }
     Ok(())
 }
@@ -249,6 +273,7 @@ mod tests {
             wall_ms: 1_767_225_607_000,
             epoch: 42,
             config_hash: *b"0123456789abcdef",
+            turn: None,
         }
     }
 
@@ -278,6 +303,14 @@ mod tests {
                 assert_eq!(decode(&bytes, &key()), Ok(sent));
             }
         }
+    }
+
+    #[test]
+    fn the_turn_of_the_switch_is_an_extension() {
+        let sent = Message { turn: Some(Turn { count: 3, site_index: 0, off: None }), ..message() };
+        let bytes = encode(&sent, &key());
+        assert_eq!(&bytes[64..69], &[0, 13, KIND_TURN, 0, 10]);
+        assert_eq!(decode(&bytes, &key()), Ok(sent));
     }
 
     #[test]

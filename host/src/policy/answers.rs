@@ -12,7 +12,7 @@ use dr_watchdog_sdk::host::method;
 use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::sections::{self, Role};
 use dr_watchdog_sdk::threshold::Threshold;
-use dr_watchdog_sdk::{HostError, Utc};
+use dr_watchdog_sdk::{HostError, Utc, wording};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -248,7 +248,7 @@ pub fn section_name(name: &str) -> Result<&'static str, HostError> {
 }
 
 fn read<T: DeserializeOwned>(name: &str, request: &Value) -> Result<T, HostError> {
-    T::deserialize(request).map_err(|error| HostError::BadRequest(format!("{name}: {error}")))
+    T::deserialize(request).map_err(|error| HostError::BadRequest(format!("{name}: {}", wording::of(&error))))
 }
 
 fn value(answer: &impl serde::Serialize) -> Result<Value, HostError> {

@@ -14,6 +14,8 @@ use tokio::io::unix::AsyncFd;
 
 /// How long a killed process may take to be gone. One that is stuck in the kernel is left to it.
 const REAP_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a namespace's processes may take to be gone, and their leader to see it.
+const GUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A child that leads a process group of its own.
 #[derive(Debug)]
@@ -22,8 +24,8 @@ pub(super) struct Group {
     pid: Pid,
     pidfd: AsyncFd<OwnedFd>,
     status: Option<ExitStatus>,
-    /// A member that may have left the group, and forgotten whom it follows.
-    guest: Option<OwnedFd>,
+    /// The first process of a pid namespace: its end is the end of everything in there.
+    guest: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Group {
@@ -50,8 +52,14 @@ impl Group {
     pub(super) fn adopt(&mut self, pid: i32) -> io::Result<()> {
         let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("the guest has no process id"))?;
         if pid != self.pid {
-            self.guest = Some(pidfd_open(pid, PidfdFlags::empty())?);
+            self.adopt_opened(pidfd_open(pid, PidfdFlags::empty())?)?;
         }
+        Ok(())
+    }
+
+    /// The same, for one that was opened while it was known to live.
+    pub(super) fn adopt_opened(&mut self, guest: OwnedFd) -> io::Result<()> {
+        self.guest = Some(watch(guest)?);
         Ok(())
     }
 
@@ -82,10 +90,7 @@ impl Group {
 
     /// Signals the whole group. A group that has ended already needs no signal.
     pub(super) fn signal(&self, signal: Signal) {
-        if let Some(guest) = &self.guest {
-            // One that has ended needs no signal, and there is no other error.
-            let _ = pidfd_send_signal(guest, signal);
-        }
+        self.signal_guest(signal);
         if self.status.is_none()
             && let Err(error) = kill_process_group(self.pid, signal)
             && error != rustix::io::Errno::SRCH
@@ -94,9 +99,22 @@ impl Group {
         }
     }
 
+    fn signal_guest(&self, signal: Signal) {
+        if let Some(guest) = &self.guest {
+            // One that has ended needs no signal, and there is no other error.
+            let _ = pidfd_send_signal(guest.get_ref(), signal);
+        }
+    }
+
     /// Kills whatever is left of the group; how the leader ended, unless the kernel holds it.
     pub(super) async fn end(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
+            if let Some(guest) = &self.guest {
+                // The leader is given the time to reap it: nobody else may be there who does.
+                self.signal_guest(Signal::KILL);
+                let gone = async { tokio::join!(guest.readable(), self.exited()) };
+                let _ = tokio::time::timeout(GUEST_TIMEOUT, gone).await;
+            }
             self.signal(Signal::KILL);
             if tokio::time::timeout(REAP_TIMEOUT, self.exited()).await.is_ok() {
                 self.reap();
@@ -141,11 +159,16 @@ fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 pub(super) fn ending(status: Option<ExitStatus>) -> String {
     let Some(status) = status else { return "did not end although it was killed".to_owned() };
     match (status.signal(), status.code()) {
-        (Some(number), _) => match nix::sys::signal::Signal::try_from(number) {
-            Ok(signal) => format!("was killed by {}", signal.as_str()),
-            Err(_) => format!("was killed by signal {number}"),
-        },
+        (Some(number), _) => killed_by(number),
         (None, Some(code)) => format!("exited with status {code}"),
         (None, None) => format!("ended: {status}"),
+    }
+}
+
+/// That a signal ended it, for people.
+pub(super) fn killed_by(number: i32) -> String {
+    match nix::sys::signal::Signal::try_from(number) {
+        Ok(signal) => format!("was killed by {}", signal.as_str()),
+        Err(_) => format!("was killed by signal {number}"),
     }
 }

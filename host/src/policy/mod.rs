@@ -16,7 +16,10 @@ pub mod answers;
 pub mod backoff;
 mod check;
 mod child;
+mod guest_text;
+mod kin;
 mod locate;
+pub(crate) mod memory;
 pub mod pin;
 pub mod protocol;
 mod recorder;
@@ -34,10 +37,12 @@ mod trust;
 mod wire;
 mod worker;
 mod worker_log;
+mod worker_process;
 
 pub use answers::{Answers, Network};
 pub use locate::{executable, find_default_plugin, use_executable};
 pub use runner::{Runner, Status};
+pub use script_start::MEMORY_BYTES as SCRIPT_MEMORY_BYTES;
 pub use terms::{Grant, Terms};
 
 /// What runs a policy; its file's ending decides (design 7).

@@ -7,6 +7,7 @@ use dr_watchdog_sdk::HostError;
 use dr_watchdog_sdk::host::method;
 use serde_json::Value;
 
+use super::guest_text::one_line;
 use super::state::State;
 use super::terms::{Grant, line_for};
 use super::{CallRecord, HostCalls};
@@ -17,8 +18,6 @@ const CALLS_MAX: usize = 1_000;
 const LOG_LINES_MAX: usize = 200;
 /// Writes of the policy's state in one evaluation: each of them waits for the disk.
 const PUTS_MAX: usize = 16;
-/// Characters of one log line.
-const LOG_CHARS_MAX: usize = 2_000;
 
 /// The host calls of one evaluation.
 pub(super) struct Recorder<'a> {
@@ -140,8 +139,7 @@ impl<'a> Recorder<'a> {
 
 /// Writes one line of a guest's to the log, made harmless: one line, not endless, no control characters.
 pub(super) fn log_line(policy: &str, level: &str, text: &str) {
-    let harmless = |found: char| if found.is_control() { ' ' } else { found };
-    let text: String = text.trim_end().chars().take(LOG_CHARS_MAX).map(harmless).collect();
+    let text = one_line(text);
     match level {
         "debug" => tracing::debug!(policy, "{text}"),
         "info" => tracing::info!(policy, "{text}"),

@@ -68,6 +68,8 @@ pub struct Status {
     pub pid: Option<i32>,
     /// Why its last evaluation failed, if it did.
     pub last_failure: Option<Failure>,
+    /// Parts of its wall that this system refuses.
+    pub missing: Vec<String>,
 }
 
 impl Runner {
@@ -147,9 +149,9 @@ impl Runner {
 
     /// Engine, name, version and state.
     pub fn status(&self) -> Status {
-        let (state, restarts, pid) = match &self.inside {
-            Inside::Worker(worker) => (worker.state(), worker.restarts(), worker.guest()),
-            Inside::Script(_) => (State::Running, 0, None),
+        let (state, restarts, pid, missing) = match &self.inside {
+            Inside::Worker(worker) => (worker.state(), worker.restarts(), worker.guest(), worker.missing()),
+            Inside::Script(script) => (State::Running, 0, None, script.missing()),
         };
         Status {
             engine: self.engine,
@@ -159,6 +161,7 @@ impl Runner {
             restarts,
             pid,
             last_failure: self.last_failure.clone(),
+            missing: missing.to_vec(),
         }
     }
 

@@ -6,12 +6,16 @@
 use std::fmt;
 
 use dr_watchdog_sdk::nearest::nearest;
+use dr_watchdog_sdk::wording;
+use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 /// Nesting of schema and value that is followed; deeper is a loop of references.
 const DEPTH_MAX: usize = 64;
 /// Characters of a found value that a message repeats.
 const FOUND_CHARS_MAX: usize = 80;
+/// What is found where a key is missing.
+const NOTHING: &str = "nothing";
 
 /// Where a value breaks its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,18 @@ pub fn check(schema: &Value, value: &Value) -> Result<(), Mismatch> {
     let empty = json!({});
     let value = if value.is_null() { &empty } else { value };
     Checker { root: schema }.check(schema, value, "", 0)
+}
+
+/// Why a value is not what a type of the contract is read from: its place, what stands there, what would be right. Where
+/// the type's schema finds nothing, what its reader says.
+pub fn explain<T: JsonSchema>(value: &Value, error: &serde_json::Error) -> String {
+    let Err(wrong) = check(&schema_for!(T).to_value(), value) else { return wording::of(error) };
+    let place = wrong.path.trim_start_matches('.');
+    let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+    // These are JSON; a configuration has tables.
+    let expected = wrong.expected.replace("a table", "an object");
+    let near = wrong.nearest.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+    format!("{place}found {}, expected {expected}{near}", wrong.found)
 }
 
 /// Why a schema is none that a policy may publish, if it is not.
@@ -110,8 +126,10 @@ impl Checker<'_> {
             if outcomes.iter().any(Result::is_ok) {
                 continue;
             }
-            // The mismatch that got furthest is the one the author meant.
-            let furthest = outcomes.into_iter().filter_map(Result::err).max_by_key(|wrong| wrong.path.len());
+            // The mismatch that got furthest is the one the author meant; of what is not there nothing was meant.
+            let meant =
+                |wrong: &Mismatch| (wrong.found != NOTHING, wrong.path.len(), wrong.expected != NOTHING);
+            let furthest = outcomes.into_iter().filter_map(Result::err).max_by_key(meant);
             return furthest.map_or(Ok(()), Err);
         }
         Ok(())
@@ -151,7 +169,7 @@ impl Checker<'_> {
                 let expected = properties.get(key).and_then(|schema| schema.get("type"));
                 let expected = expected.map_or_else(|| "a value".to_owned(), kinds);
                 let path = format!("{path}.{key}");
-                return Err(Mismatch { path, found: "nothing".to_owned(), expected, nearest: None });
+                return Err(Mismatch { path, found: NOTHING.to_owned(), expected, nearest: None });
             }
         }
         Ok(())

@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::child::ending;
+use super::child::{ending, killed_by};
+use super::guest_text::{Secrets, one_line};
 use super::recorder::{Recorder, log_line};
 use super::script_output::take_apart;
 use super::script_socket::Server;
@@ -36,6 +37,8 @@ pub(super) struct Script {
     /// Holds the links `jmp-dr` and `dr-watchdog`, and the socket while the script runs.
     folder: TempDir,
     is_network_cut: bool,
+    /// Parts of the wall that the system refused to the last run.
+    missing: Vec<String>,
 }
 
 impl Script {
@@ -47,7 +50,7 @@ impl Script {
         }
         let user = spec.script_user.as_deref().map(User::find).transpose()?;
         let folder = script_start::folder(&spec.run_dir, user.as_ref())?;
-        Ok(Self { spec, user, folder, is_network_cut: false })
+        Ok(Self { spec, user, folder, is_network_cut: false, missing: Vec::new() })
     }
 
     /// Runs it without a network of its own.
@@ -55,9 +58,14 @@ impl Script {
         self.is_network_cut = true;
     }
 
+    /// Parts of the wall that the system refused to the last run.
+    pub(super) fn missing(&self) -> &[String] {
+        &self.missing
+    }
+
     /// Runs it.
     pub(super) async fn evaluate(
-        &self,
+        &mut self,
         question: &Question,
         recorder: &Recorder<'_>,
         deadline: Instant,
@@ -74,28 +82,53 @@ impl Script {
             script_start::start(&self.spec, self.folder.path(), self.user.as_ref(), self.is_network_cut)?;
         let server = Server::new(socket, started.group.pid(), recorder, &question.sections, secrets);
         let ran = started.run(&question.sections, &server, deadline).await;
-        let status = started.group.end().await;
-        let strays = script_start::end_strays(self.folder.path());
-        if strays > 0 {
-            warnings.push(format!("{strays} processes had left the script's process group and were ended"));
+        let mut notes = server.into_notes();
+        let is_apart = notes.keeper.is_some();
+        if let Some(Err(error)) = notes.keeper.take().map(|keeper| started.group.adopt_opened(keeper.process))
+        {
+            tracing::error!(%error, "a script's namespace cannot be watched");
         }
-        warnings.extend(server.take_warnings());
-        if let Some(failure) = server.take_failure() {
+        let status = started.group.end().await;
+        if !is_apart {
+            let strays = script_start::end_strays(self.folder.path());
+            if strays > 0 {
+                warnings
+                    .push(format!("{strays} processes had left the script's process group and were ended"));
+            }
+        }
+        warnings.append(&mut notes.warnings);
+        self.refused(recorder.policy(), notes.missing);
+        if let Some(failure) = notes.failure {
             return Err(failure);
         }
         started.stdout.drain();
         started.stderr.drain();
-        self.result(recorder, ran, status, &started)
+        let ended = Ended { status, signal: notes.signal };
+        let shown = secrets.map(Secrets::of).unwrap_or_default();
+        self.result(recorder, ran, &ended, &started, &shown)
+    }
+
+    /// Says once what the system refuses; `health` says it as long as it does.
+    fn refused(&mut self, policy: &str, missing: Vec<String>) {
+        if missing != self.missing && !missing.is_empty() {
+            let missing = missing.join(", ");
+            tracing::warn!(
+                policy,
+                "this system refuses the script's wall: {missing}; the other layers stand (run the watchdog as root, or allow user namespaces)"
+            );
+        }
+        self.missing = missing;
     }
 
     fn result(
         &self,
         recorder: &Recorder<'_>,
         ran: Ran,
-        status: Option<ExitStatus>,
+        ended: &Ended,
         started: &Started,
+        secrets: &Secrets,
     ) -> Result<Value, Failure> {
-        let errors = started.stderr.text();
+        let errors = secrets.mask(&started.stderr.text());
         log_errors(recorder.policy(), &errors);
         let name = self.spec.path.display();
         match ran {
@@ -115,22 +148,37 @@ impl Script {
                     .with_hint("print one JSON object, and what is meant for people to standard error"));
             }
         }
-        if !status.is_some_and(|status| status.success()) {
+        if !ended.status.is_some_and(|status| status.success()) {
             let last = errors.lines().rfind(|line| !line.trim().is_empty());
-            let last = last.map(|line| format!("; its last words: {}", line.trim())).unwrap_or_default();
-            let message = format!("the script {name} {}{last}", ending(status));
+            let last =
+                last.map(|line| format!("; its last words: {}", one_line(line.trim()))).unwrap_or_default();
+            let message = format!("the script {name} {}{last}", ended.words());
             return Err(Failure::new(FailureKind::Runtime, message)
                 .with_hint("a verdict counts only if the script exits with status 0"));
         }
         let printed = take_apart(&started.stdout.text()).map_err(|error| {
-            Failure::new(FailureKind::Verdict, format!("{name}: {error}")).with_hint(
+            let message = one_line(&secrets.mask(&format!("{name}: {error}")));
+            Failure::new(FailureKind::Verdict, message).with_hint(
                 "print exactly one object with state, action, description and payload to standard output",
             )
         })?;
         for line in printed.log.iter().take(LOG_LINES_MAX) {
-            log_line(recorder.policy(), "info", line);
+            log_line(recorder.policy(), "info", &secrets.mask(line));
         }
-        Ok(printed.verdict)
+        Ok(secrets.mask_verdict(printed.verdict))
+    }
+}
+
+/// How the script's process ended.
+struct Ended {
+    status: Option<ExitStatus>,
+    /// The signal that ended it, where the status cannot say so.
+    signal: Option<i32>,
+}
+
+impl Ended {
+    fn words(&self) -> String {
+        self.signal.map_or_else(|| ending(self.status), killed_by)
     }
 }
 
@@ -175,7 +223,9 @@ impl Started {
             () = sleep_until(deadline) => {}
         }
         let after = begun.elapsed();
-        self.group.signal(Signal::TERM);
+        if !server.ask_to_end() {
+            self.group.signal(Signal::TERM);
+        }
         let obeys = async {
             tokio::select! {
                 () = self.group.exited() => {}

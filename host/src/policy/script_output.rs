@@ -6,6 +6,9 @@
 use dr_watchdog_sdk::strict;
 use serde_json::{Deserializer, Value};
 
+/// What some editors and languages put before UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A script's standard output, taken apart.
 #[derive(Debug, PartialEq)]
 pub(super) struct Printed {
@@ -21,6 +24,11 @@ pub(super) enum PrintedError {
     /// No JSON object.
     #[error("the script printed no JSON object{}", said(.0))]
     None(Vec<String>),
+    /// None, because of what stands before it.
+    #[error(
+        "the script printed a byte order mark (U+FEFF) before its verdict, which makes that no JSON object; print it without one (editors call it \"UTF-8 without BOM\")"
+    )]
+    Marked,
     /// More than one.
     #[error("the script printed {0} JSON objects; exactly one is the verdict")]
     Many(usize),
@@ -57,6 +65,9 @@ pub(super) fn take_apart(stdout: &str) -> Result<Printed, PrintedError> {
         rest = next;
     }
     match objects.as_slice() {
+        [] if log.iter().any(|line| line.trim_start().starts_with(BYTE_ORDER_MARK)) => {
+            Err(PrintedError::Marked)
+        }
         [] => Err(PrintedError::None(log)),
         [text] => match strict::parse(text.as_bytes()) {
             Ok(verdict) => Ok(Printed { verdict, log }),
@@ -120,6 +131,13 @@ mod tests {
             error.to_string(),
             "the script printed no JSON object; its last line was: {\"state\": \"act"
         );
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_verdict_is_named() {
+        for text in ["\u{feff}{\"a\": 1}", "hello\n \u{feff}{\n\"a\": 1}\n"] {
+            assert_eq!(take_apart(text), Err(PrintedError::Marked), "{text}");
+        }
     }
 
     #[test]

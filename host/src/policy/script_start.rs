@@ -16,6 +16,9 @@ use super::script::Output;
 use super::script_socket::SOCKET_VARIABLE;
 use super::{Failure, FailureKind, PolicySpec, locate, strays};
 
+/// Memory of a script's processes together, unless the configuration says otherwise: old scripts are not written for a
+/// small room, and interpreters are not small.
+pub const MEMORY_BYTES: u64 = 512 << 20;
 /// The names under which a script finds this program.
 const LINKS: [&str; 2] = ["jmp-dr", "dr-watchdog"];
 /// Where a script finds everybody else's programs.
@@ -133,7 +136,7 @@ pub(super) fn listen(folder: &Path, user: Option<&User>) -> Result<UnixListener,
     Ok(listener)
 }
 
-/// Starts the script through this program's own launcher, which sheds privileges and becomes the script.
+/// Starts the script through this program's own launcher, which makes a place for it and runs it there.
 pub(super) fn start(
     spec: &PolicySpec,
     folder: &Path,
@@ -148,6 +151,11 @@ pub(super) fn start(
     if is_network_cut {
         command.arg("--cut-network");
     }
+    if spec.terms.is_script_among_others {
+        command.arg("--among-others");
+    }
+    let memory_bytes = spec.terms.script_memory_bytes.unwrap_or(MEMORY_BYTES);
+    command.arg(format!("--memory={memory_bytes}"));
     command.env_clear().envs(environment(spec, folder, user));
     spawn(&mut command).map_err(|error| {
         Failure::new(
@@ -183,11 +191,12 @@ fn environment(spec: &PolicySpec, folder: &Path, user: Option<&User>) -> Vec<(Os
     let mut path = folder.as_os_str().to_owned();
     path.push(":");
     path.push(SYSTEM_PATH);
-    let home = user.map_or(Path::new("/"), |user| &user.home);
+    // Where its keys and the hosts that it knows lie.
+    let home = user.map_or_else(own_home, |user| user.home.clone());
     let mut environment = vec![
         ("PATH".into(), path),
         ("LANG".into(), "C.UTF-8".into()),
-        ("HOME".into(), home.as_os_str().to_owned()),
+        ("HOME".into(), home.into_os_string()),
     ];
     if let Some(user) = user {
         environment.push(("USER".into(), OsStr::new(&user.name).to_owned()));
@@ -199,4 +208,9 @@ fn environment(spec: &PolicySpec, folder: &Path, user: Option<&User>) -> Vec<(Os
     environment.extend(spec.script_env.iter().map(|(name, value)| (name.into(), value.into())));
     environment.push((SOCKET_VARIABLE.into(), folder.join(SOCKET).into_os_string()));
     environment
+}
+
+fn own_home() -> PathBuf {
+    let own = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    own.ok().flatten().map_or_else(|| PathBuf::from("/"), |user| user.dir)
 }

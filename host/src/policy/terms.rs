@@ -97,6 +97,12 @@ pub struct Terms {
     pub without: BTreeSet<Layer>,
     /// What `plugin check` tries on it before it is loaded.
     pub trial: Option<Trial>,
+    /// Whether a network that is granted is an empty one: nothing of this evaluation may leave the machine.
+    pub is_network_cut: bool,
+    /// `policy.script.memory`; None is the default.
+    pub script_memory_bytes: Option<u64>,
+    /// `policy.script.processes = "machine"`.
+    pub is_script_among_others: bool,
 }
 
 impl Terms {
@@ -104,6 +110,11 @@ impl Terms {
     /// calls everywhere). A network of its own is never granted without being written.
     pub fn granted(&self) -> BTreeSet<Grant> {
         self.grants.clone().unwrap_or_else(|| BTreeSet::from([Grant::Ping, Grant::Tcp, Grant::Ssh]))
+    }
+
+    /// Whether the guest reaches the machine's own network.
+    pub fn has_network(&self) -> bool {
+        !self.is_network_cut && self.granted().contains(&Grant::Network)
     }
 }
 

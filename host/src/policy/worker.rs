@@ -1,26 +1,20 @@
 //! Supervises the worker process of one Lua policy or plugin: start, ask, cancel, kill, start again.
 
-use std::borrow::Cow;
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdStream;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::backoff::{Backoff, quarantined};
-use super::child::{Group, ending};
-use super::protocol::{Answer, FromWorker, Load, ToWorker, VERSION};
+use super::child::ending;
+use super::memory::PERCENT_FULL;
+use super::protocol::{Load, VERSION};
 use super::recorder::Recorder;
 use super::runner::State;
-use super::wire::Wire;
-use super::worker_log::capture;
-use super::{Engine, Failure, FailureKind, Grant, PolicySpec, Question, locate, source, trust};
+use super::worker_process::Process;
+use super::{Engine, Failure, FailureKind, PolicySpec, Question, source, trust};
 use crate::frames::FrameError;
 
 /// Time a guest has to obey its cancellation.
@@ -34,6 +28,8 @@ pub(super) struct Worker {
     spec: PolicySpec,
     load: Load,
     describe: Value,
+    /// Parts of the wall that the system refuses.
+    missing: Vec<String>,
     running: Option<Process>,
     backoff: Backoff,
     /// Since the policy was loaded; the back-off counts from here.
@@ -41,21 +37,6 @@ pub(super) struct Worker {
     asked: u64,
     starts: u64,
     written_bytes: Arc<AtomicU64>,
-}
-
-/// What a policy says of itself, with the layers of its wall that the system refused.
-type Loaded = (Value, Vec<String>);
-
-/// A running worker.
-#[derive(Debug)]
-struct Process {
-    group: Group,
-    wire: Wire,
-    cancel: StdStream,
-    /// Whether the worker waits for the answer to a host call.
-    owes_answer: bool,
-    /// The process that the guest is in.
-    guest: Option<i32>,
 }
 
 impl Worker {
@@ -79,6 +60,7 @@ impl Worker {
         let mut worker = Self {
             load,
             describe: Value::Null,
+            missing: Vec::new(),
             running: None,
             backoff: Backoff::default(),
             begun: Instant::now(),
@@ -94,6 +76,11 @@ impl Worker {
     /// What the policy says of itself.
     pub(super) const fn describe(&self) -> &Value {
         &self.describe
+    }
+
+    /// Parts of the wall that the system refuses.
+    pub(super) fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// Whether it runs, waits to run, or was given up.
@@ -193,6 +180,7 @@ impl Worker {
                         "this system refuses the policy's wall: {missing}; the other layers stand (run the watchdog as root, or allow user namespaces)"
                     );
                 }
+                self.missing = missing;
                 self.running = Some(process);
                 Ok(())
             }
@@ -216,13 +204,18 @@ impl Worker {
     async fn crashed(&mut self, error: &FrameError, recorder: &Recorder<'_>, begun: Instant) -> Failure {
         let elapsed_ms = begun.elapsed().as_millis();
         self.backoff.crashed(self.begun.elapsed());
-        let ended = match self.running.take() {
-            Some(mut process) => {
-                let _ = timeout(ENDING_GRACE, process.group.exited()).await;
-                ending(process.group.end().await)
-            }
-            None => "is gone".to_owned(),
-        };
+        let (mut ended, mut is_full) = ("is gone".to_owned(), false);
+        if let Some(mut process) = self.running.take() {
+            let _ = timeout(ENDING_GRACE, process.group.exited()).await;
+            ended = ending(process.group.end().await);
+            is_full = process.ran_out_of_memory().await;
+        }
+        if is_full {
+            let message = format!(
+                "the policy used all the memory it may have; its worker {ended} after {elapsed_ms} ms"
+            );
+            return Failure::new(FailureKind::Memory, message).with_hint(self.memory_hint());
+        }
         let last = recorder.last_call().map_or_else(|| "none".to_owned(), |call| format!("\"{call}\""));
         let message = format!(
             "the policy's worker {ended} after {elapsed_ms} ms (last host call: {last}; {})",
@@ -237,13 +230,20 @@ impl Worker {
         Failure::new(FailureKind::Crash, message).with_hint(hint)
     }
 
+    fn memory_hint(&self) -> String {
+        let mib = self.spec.memory_bytes >> 20;
+        format!("{mib} MiB are allowed; does it free what it takes? Otherwise raise policy.memory")
+    }
+
     async fn cancel(&mut self, asked: u64, recorder: &Recorder<'_>, elapsed: Duration) -> Failure {
         let late = || {
             let message = format!("the policy gave no verdict within {} ms", elapsed.as_millis());
             Failure::new(FailureKind::Timeout, message)
         };
         let hint = "make the policy quicker, give its host calls shorter timeouts, or raise policy.deadline";
+        let memory_hint = self.memory_hint();
         let Some(process) = &mut self.running else { return late().with_hint(hint) };
+        let is_full = process.memory_percent().is_some_and(|percent| percent >= PERCENT_FULL);
         match timeout(CANCEL_GRACE, process.cancelled(asked)).await {
             // A Lua policy says where it was stopped.
             Ok(Ok(Some(failure))) if failure.kind == FailureKind::Timeout => failure,
@@ -255,133 +255,16 @@ impl Worker {
                 self.backoff.crashed(self.begun.elapsed());
                 let mut failure = late().with_hint(hint);
                 failure.message.push_str(", nor obeyed its cancellation; its worker was killed");
+                if is_full {
+                    // A guest whose allocations fail may go on asking for ever.
+                    failure.kind = FailureKind::Memory;
+                    failure.message.push_str(", and had used all the memory it may have");
+                    return failure.with_hint(memory_hint);
+                }
                 failure
             }
         }
     }
-}
-
-impl Process {
-    /// The frames run over the worker's standard input, cancellations come in at its standard output: the only
-    /// descriptors that a child is given without unsafe code. The worker moves both out of its guest's reach.
-    fn start(policy: &str, spec: &PolicySpec, written: &Arc<AtomicU64>) -> io::Result<Self> {
-        let (ours, theirs) = StdStream::pair()?;
-        let (cancel, cancelled) = StdStream::pair()?;
-        let (log, stderr) = io::pipe()?;
-        let mut command = Command::new(locate::executable());
-        command.arg("worker");
-        if spec.engine == Engine::Native {
-            command.arg("--file").arg(&spec.path);
-        }
-        if let Some(uid) = spec.terms.uid {
-            command.arg(format!("--uid={uid}"));
-        }
-        if spec.terms.granted().contains(&Grant::Network) {
-            command.arg("--network");
-        }
-        for folder in &spec.terms.hidden {
-            command.arg("--hide").arg(folder);
-        }
-        command.args(spec.terms.without.iter().map(|layer| format!("--without={}", layer.word())));
-        command
-            .env_clear()
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::from(OwnedFd::from(cancelled)))
-            .stderr(Stdio::from(stderr));
-        let group = Group::spawn(&mut command)?;
-        drop(command);
-        ours.set_nonblocking(true)?;
-        cancel.set_nonblocking(true)?;
-        tokio::spawn(capture(
-            policy.to_owned(),
-            tokio::net::unix::pipe::Receiver::from_owned_fd(log.into())?,
-            Arc::clone(written),
-        ));
-        Ok(Self {
-            group,
-            wire: Wire::new(UnixStream::from_std(ours)?),
-            cancel,
-            owes_answer: false,
-            guest: None,
-        })
-    }
-
-    async fn load(&mut self, load: &Load) -> Result<Result<Loaded, Failure>, FrameError> {
-        match self.wire.receive().await? {
-            FromWorker::Born { pid } => {
-                self.group.adopt(pid)?;
-                self.guest = Some(pid);
-            }
-            other => return Err(unexpected(&other)),
-        }
-        self.wire.queue(&ToWorker::Load(Cow::Borrowed(load)))?;
-        self.wire.flush().await?;
-        match self.wire.receive().await? {
-            FromWorker::Hello { protocol: VERSION, describe, missing } => Ok(Ok((describe, missing))),
-            FromWorker::Hello { protocol, .. } => {
-                let message =
-                    format!("the worker speaks version {protocol}, this watchdog version {VERSION}");
-                Ok(Err(Failure::new(FailureKind::Load, message)
-                    .with_hint("the program was replaced while it ran; restart the watchdog")))
-            }
-            FromWorker::Failed(failure) => Ok(Err(failure)),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn converse(
-        &mut self,
-        id: u64,
-        question: &Question,
-        recorder: &Recorder<'_>,
-    ) -> Result<Result<Value, Failure>, FrameError> {
-        self.wire.queue(&ToWorker::Ask { id, context: Cow::Borrowed(&question.context) })?;
-        self.wire.queue(&question.sections)?;
-        self.wire.flush().await?;
-        loop {
-            match self.wire.receive().await? {
-                FromWorker::Call { method, request } => {
-                    self.owes_answer = true;
-                    let answer = recorder.perform(&method, &request).await;
-                    self.wire.queue(&ToWorker::Answer(Answer::of(&answer)))?;
-                    self.owes_answer = false;
-                    self.wire.flush().await?;
-                    recorder.record(method, request, answer);
-                }
-                FromWorker::Verdict(verdict) => return Ok(Ok(verdict)),
-                FromWorker::Failed(failure) => return Ok(Err(failure)),
-                other @ (FromWorker::Born { .. } | FromWorker::Hello { .. }) => {
-                    return Err(unexpected(&other));
-                }
-            }
-        }
-    }
-
-    /// Cancels the question and drains the conversation; what the guest said at last, if it failed.
-    async fn cancelled(&mut self, id: u64) -> Result<Option<Failure>, FrameError> {
-        self.cancel.write_all(&id.to_be_bytes())?;
-        loop {
-            if self.owes_answer {
-                let over = Err(dr_watchdog_sdk::HostError::Cancelled);
-                self.wire.queue(&ToWorker::Answer(Answer::of(&over)))?;
-                self.owes_answer = false;
-            }
-            self.wire.flush().await?;
-            match self.wire.receive().await? {
-                FromWorker::Call { .. } => self.owes_answer = true,
-                FromWorker::Verdict(_) => return Ok(None),
-                FromWorker::Failed(failure) => return Ok(Some(failure)),
-                other @ (FromWorker::Born { .. } | FromWorker::Hello { .. }) => {
-                    return Err(unexpected(&other));
-                }
-            }
-        }
-    }
-}
-
-fn unexpected(message: &FromWorker) -> FrameError {
-    let text = format!("the worker spoke out of turn: {message:?}");
-    FrameError::Io(io::Error::new(io::ErrorKind::InvalidData, text.chars().take(200).collect::<String>()))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -8,6 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::Instant;
 
+use super::memory::is_told;
 use super::recorder::log_line;
 
 /// Lines within one [`WINDOW`]; more are counted, not logged.
@@ -21,8 +22,16 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of one line; a longer one is cut into several.
 const LINE_BYTES_MAX: usize = 2 << 10;
 
+/// What a guest said, beside the log.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Said {
+    /// That an allocation failed.
+    pub(super) is_out_of_memory: bool,
+}
+
 /// Logs every line until the guest's last process has closed the pipe; `written` counts the bytes.
-pub(super) async fn capture(policy: String, mut from: Receiver, written: Arc<AtomicU64>) {
+pub(super) async fn capture(policy: String, mut from: Receiver, written: Arc<AtomicU64>) -> Said {
+    let mut said = Said::default();
     let mut line = Vec::new();
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut rate = Rate { since: Instant::now(), lines: 0, bytes: 0 };
@@ -37,15 +46,16 @@ pub(super) async fn capture(policy: String, mut from: Receiver, written: Arc<Ato
                 line.push(*byte);
             }
             if *byte == b'\n' || line.len() == LINE_BYTES_MAX {
-                rate.log(&policy, &line);
+                said.is_out_of_memory |= rate.log(&policy, &line);
                 line.clear();
             }
         }
     }
     if !line.is_empty() {
-        rate.log(&policy, &line);
+        said.is_out_of_memory |= rate.log(&policy, &line);
     }
     rate.turn(&policy);
+    said
 }
 
 struct Rate {
@@ -64,11 +74,14 @@ impl Rate {
         self.bytes > BYTES_MAX
     }
 
-    fn log(&mut self, policy: &str, line: &[u8]) {
+    /// Logs a line; whether it says that an allocation failed.
+    fn log(&mut self, policy: &str, line: &[u8]) -> bool {
+        let line = String::from_utf8_lossy(line);
         self.lines = self.lines.saturating_add(1);
         if self.lines <= LINES_MAX {
-            log_line(policy, "warn", &String::from_utf8_lossy(line));
+            log_line(policy, "warn", &line);
         }
+        is_told(&line)
     }
 
     fn turn(&mut self, policy: &str) {

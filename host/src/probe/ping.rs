@@ -4,6 +4,7 @@
 //! without a word, so a living host counts as dead. The buffer is raised, what was granted is read back, and no
 //! more echoes are outstanding than it holds.
 
+mod arrival;
 mod notes;
 mod socket;
 mod sweep;
@@ -56,6 +57,13 @@ pub enum PingOutcome {
     /// No reply came, and this machine or a router on the way says why: the echo could not be sent, or the host is
     /// unreachable.
     Failed(String),
+}
+
+/// A round trip in milliseconds, to the microsecond: more would be the noise of this machine.
+pub fn milliseconds(rtt: Duration) -> f64 {
+    const US_PER_MS: f64 = 1_000.0;
+    // Exact: a round trip is far below the 2^53 microseconds that this can hold.
+    rtt.as_micros() as f64 / US_PER_MS
 }
 
 /// Why nothing can be pinged.
@@ -260,6 +268,8 @@ impl Family {
         let capacity = (granted / reply_bytes).max(1);
         tracing::debug!(is_ipv4, is_raw, granted, capacity, "the ICMP socket is open");
         socket::ask_for_errors(&ours, is_ipv4).map_err(PingError::Socket)?;
+        // For the sweeps to come: the kernel takes a moment to begin with it.
+        arrival::ask_for_stamps(&ours).map_err(PingError::Socket)?;
         let ours = UdpSocket::from_std(ours.into()).map_err(PingError::Socket)?;
         let socket = Arc::new(ours);
         let notes = Notes::default();

@@ -52,7 +52,7 @@ pub async fn connect(address: &str, from: Option<IpAddr>, timeout: Duration) -> 
     let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().map_err(|_| wrong())?;
     let host = resolve(host.trim_start_matches('[').trim_end_matches(']'), timeout).await?;
-    open(SocketAddr::new(host, port), from, timeout.saturating_sub(begun.elapsed())).await?;
+    open(SocketAddr::new(host.address, port), from, timeout.saturating_sub(begun.elapsed())).await?;
     Ok(begun.elapsed())
 }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-    RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
 /// The newest rights that are asked for; an older kernel takes what it knows.
@@ -41,6 +41,17 @@ fn restrict(hidden: &[PathBuf], has_network: bool) -> Result<RulesetStatus, Rule
         .add_rules(path_beneath_rules([NOWHERE], AccessFs::ReadFile | AccessFs::WriteFile))?
         .restrict_self()?;
     Ok(status.ruleset)
+}
+
+/// Lets this process, with all that it starts, signal nobody but themselves, and reach everything else as before.
+pub(super) fn scope_signals() -> Result<(), String> {
+    let scoped = || {
+        let ruleset =
+            Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::Signal)?;
+        // Root needs no promise about privileges; sudo would not work after one.
+        ruleset.create()?.no_new_privs(!rustix::process::geteuid().is_root()).restrict_self()
+    };
+    scoped().map(|_| ()).map_err(|error: RulesetError| error.to_string())
 }
 
 /// A folder that cannot be listed has nothing that the guest could read.

@@ -15,11 +15,13 @@ use std::process::{Command, ExitCode, ExitStatus};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{UsageWho, getrusage};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::serve::{self, Inside};
 use super::{Args, hygiene};
 use crate::frames::{self, FrameError};
+use crate::policy::memory::MEASURED;
 use crate::policy::protocol::FromWorker;
 
 /// Longest plugin that is copied for its guest.
@@ -65,7 +67,12 @@ pub(super) fn enter(args: &Args) -> ExitCode {
         };
     }
     match start(&inside, file.as_ref()) {
-        Ok(status) => mirror(status),
+        Ok(status) => {
+            if !status.success() {
+                measure(args.memory);
+            }
+            mirror(status)
+        }
         Err(error) => {
             eprintln!("the inner half of the worker could not be started: {error}");
             ExitCode::FAILURE
@@ -248,16 +255,27 @@ fn start(inside: &Inside, file: Option<&OwnedFd>) -> io::Result<ExitStatus> {
     let mut child = command.spawn()?;
     drop(command);
     announce(child.id()).map_err(io::Error::other)?;
-    // The watchdog must see its connection close when the inner half ends, and the guest's output with it.
+    // The watchdog must see its connection close when the inner half ends.
     let nothing = File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(&nothing)?;
-    rustix::stdio::dup2_stderr(&nothing)?;
     child.wait()
 }
 
+/// Says of a guest that did not end well how much memory it had used, if that is more than it may: what it dies of then
+/// has many names.
+fn measure(memory_bytes: Option<u64>) {
+    // This process is the same program without a guest in it.
+    let most = |who| getrusage(who).map_or(0, |usage| usage.max_rss());
+    let used = most(UsageWho::RUSAGE_CHILDREN).saturating_sub(most(UsageWho::RUSAGE_SELF));
+    let used_bytes = u64::try_from(used).unwrap_or(0) << 10;
+    if memory_bytes.is_some_and(|allowed| used_bytes > allowed) {
+        eprintln!("{MEASURED}: {} MiB at the most", used_bytes >> 20);
+    }
+}
+
 /// Ends like the inner half, so that the watchdog sees how the guest ended.
-fn mirror(status: ExitStatus) -> ExitCode {
+pub(super) fn mirror(status: ExitStatus) -> ExitCode {
     if let Some(signal) = status.signal().and_then(|number| nix::sys::signal::Signal::try_from(number).ok()) {
         // The first may reach a handler of the runtime, which then takes itself away.
         for _ in 0..2 {

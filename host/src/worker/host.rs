@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dr_watchdog_sdk::host::method;
-use dr_watchdog_sdk::{Context, Host, HostError, Level};
+use dr_watchdog_sdk::{Context, Host, HostError, Level, wording};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -129,8 +129,9 @@ impl<'a> Asked<'a> {
         let all = str::from_utf8(&self.sections).map_err(|error| unreadable(&error))?;
         let wanted = match request.get("sections") {
             None => Vec::new(),
-            Some(wanted) => Vec::<String>::deserialize(wanted)
-                .map_err(|error| HostError::BadRequest(format!("config: sections: {error}")))?,
+            Some(wanted) => Vec::<String>::deserialize(wanted).map_err(|error| {
+                HostError::BadRequest(format!("config: sections: {}", wording::of(&error)))
+            })?,
         };
         if wanted.is_empty() {
             return Ok(all.to_owned());

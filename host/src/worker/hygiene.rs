@@ -7,14 +7,27 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
+use rustix::io::Errno;
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set, set_capabilities,
+    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set,
+    remove_capability_from_bounding_set, set_capabilities,
 };
 
 /// Open files of a guest.
 const FILES_MAX: u64 = 256;
-/// Processes and threads of a guest.
-const PROCESSES_MAX: u64 = 64;
+/// What a script as root does without: nothing that reads files or talks over the network needs it.
+const NOT_FOR_SCRIPTS: CapabilitySet = CapabilitySet::SYS_ADMIN
+    .union(CapabilitySet::SYS_PTRACE)
+    .union(CapabilitySet::SYS_BOOT)
+    .union(CapabilitySet::SYS_MODULE)
+    .union(CapabilitySet::SYS_RAWIO)
+    .union(CapabilitySet::SYS_TIME)
+    .union(CapabilitySet::SYS_RESOURCE)
+    .union(CapabilitySet::MAC_ADMIN)
+    .union(CapabilitySet::MAC_OVERRIDE)
+    .union(CapabilitySet::BPF)
+    .union(CapabilitySet::PERFMON)
+    .union(CapabilitySet::CHECKPOINT_RESTORE);
 /// Address space beside the guest's own memory: what a thread's stack and its allocator reserve, never touch.
 const RESERVED_BYTES: u64 = 192 << 20;
 /// Where the worker's own descriptors are moved to, beyond the three standard ones.
@@ -36,7 +49,17 @@ fn gave_up<T>(what: &'static str, result: Result<T, impl Into<io::Error>>) -> Re
 /// memory in a file.
 pub(super) fn shed() -> Result<(), HygieneError> {
     follow()?;
-    gave_up("no_new_privs", prctl::set_no_new_privs())?;
+    forbid_new_privileges()?;
+    limit_remains()
+}
+
+/// No program that this process runs gives it more privileges than it has.
+pub(super) fn forbid_new_privileges() -> Result<(), HygieneError> {
+    gave_up("no_new_privs", prctl::set_no_new_privs())
+}
+
+/// What it leaves of itself, and what it holds open.
+pub(super) fn limit_remains() -> Result<(), HygieneError> {
     gave_up("the limit of core files", setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
     gave_up("the limit of open files", setrlimit(Resource::RLIMIT_NOFILE, FILES_MAX, FILES_MAX))
 }
@@ -77,8 +100,43 @@ pub(super) fn drop_privileges() -> Result<(), HygieneError> {
 }
 
 /// A guest starts no more than a few processes or threads. Only for a user that is nobody else.
-pub(super) fn limit_processes() -> Result<(), HygieneError> {
-    gave_up("the limit of processes", setrlimit(Resource::RLIMIT_NPROC, PROCESSES_MAX, PROCESSES_MAX))
+pub(super) fn limit_processes(most: u64) -> Result<(), HygieneError> {
+    gave_up("the limit of processes", setrlimit(Resource::RLIMIT_NPROC, most, most))
+}
+
+/// Limits what one process may write to in memory. Address space that is only reserved costs nothing and is free: some
+/// interpreters reserve gigabytes of it.
+pub(super) fn limit_data(memory_bytes: u64) -> Result<(), HygieneError> {
+    let limit = memory_bytes.saturating_add(RESERVED_BYTES);
+    gave_up("the limit of memory", setrlimit(Resource::RLIMIT_DATA, limit, limit))
+}
+
+/// Leaves root its files and its network, and takes its power over the kernel and over other processes from whatever
+/// program this one becomes.
+pub(super) fn bound_root() -> Result<(), HygieneError> {
+    for capability in NOT_FOR_SCRIPTS.iter() {
+        match remove_capability_from_bounding_set(capability) {
+            // A kernel that is older than the privilege.
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(error) => return gave_up("the privileges", Err(error)),
+        }
+    }
+    Ok(())
+}
+
+/// A machine that runs out of memory ends this process before any other.
+pub(super) fn sacrifice() {
+    // A system without this file chooses by size.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+}
+
+/// Keeps nobody's standard streams open, so that they end with who uses them.
+pub(super) fn let_go_of_standard_streams() -> io::Result<()> {
+    let nothing = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    rustix::stdio::dup2_stdout(&nothing)?;
+    rustix::stdio::dup2_stderr(&nothing)?;
+    Ok(())
 }
 
 /// A guest fills no disk.

@@ -12,10 +12,12 @@ use crate::policy::Failure;
 use crate::policy::terms::Layer;
 
 mod calls;
+mod census;
 mod files;
 mod gate;
 mod host;
 mod hygiene;
+mod keeper;
 mod launch;
 pub mod lua;
 pub mod native;
@@ -48,15 +50,24 @@ pub trait Guest {
 /// Arguments of the hidden `worker` command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Become this script instead of serving a policy.
+    /// Run this script instead of serving a policy.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
-    /// Become it as this user.
+    /// Run it as this user.
     #[arg(long, value_name = "NAME", requires = "script")]
     user: Option<OsString>,
-    /// Become it in an empty network namespace.
+    /// Run it in an empty network namespace.
     #[arg(long, requires = "script")]
     cut_network: bool,
+    /// Memory that the guest may use, of a script all its processes together.
+    #[arg(long, value_name = "BYTES")]
+    memory: Option<u64>,
+    /// Run it among the machine's processes, which it sees and may not signal.
+    #[arg(long, requires = "script")]
+    among_others: bool,
+    /// Where its processes' numbers begin.
+    #[arg(long, requires = "script")]
+    number: Option<u32>,
     /// Hand the guest this file by its descriptor.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -73,7 +84,7 @@ pub struct Args {
     #[arg(long, value_name = "LAYER", value_parser = layer)]
     without: Vec<Layer>,
     /// Serve here, in the namespaces that were made for it.
-    #[arg(long, conflicts_with_all = ["script", "file"])]
+    #[arg(long, conflicts_with = "file")]
     inside: bool,
     /// The descriptor that the guest's file is open at.
     #[arg(long, requires = "inside")]
@@ -95,8 +106,8 @@ fn layer(word: &str) -> Result<Layer, String> {
 
 /// Runs the worker.
 pub fn run(args: Args) -> ExitCode {
-    if let Some(script) = &args.script {
-        return launch::become_script(script, args.user.as_deref(), args.cut_network);
+    if let Some(script) = args.script.clone() {
+        return launch::launch(&args, script);
     }
     if rustix::termios::isatty(std::io::stdin()) {
         eprintln!("dr-watchdog worker: the watchdog starts this command itself, to run one policy in it");

@@ -10,6 +10,9 @@ use super::{calls, files};
 use crate::policy::protocol::Load;
 use crate::policy::terms::Layer;
 
+/// Processes and threads of a guest.
+const PROCESSES_MAX: u64 = 64;
+
 /// Takes from this process what no guest has.
 ///
 /// A system may refuse a list of processes of the guest's own, or know nothing of the further layers; then that is
@@ -31,7 +34,7 @@ pub(super) fn raise(inside: &mut Inside) -> Result<(), HygieneError> {
     hygiene::hide()?;
     hygiene::limit_files()?;
     if inside.is_alone {
-        hygiene::limit_processes()?;
+        hygiene::limit_processes(PROCESSES_MAX)?;
     }
     further(inside);
     Ok(())

@@ -158,7 +158,25 @@ async fn servers_that_are_none_are_handshake_failures() {
     }
 }
 
-/// One library counts the lines before the banner, the other reads on until the deadline.
+/// Goal: a device that only speaks SSH 1 is told at once, with what it said. Wrong would be: a time-out, which sends an
+/// operator to look for a slow network.
+#[tokio::test]
+async fn a_server_of_ssh_1_is_a_handshake_failure_at_once_with_what_it_said() {
+    let old = serve(|mut stream| async move {
+        let _ = stream.write_all(b"authorised use only\r\nSSH-1.5-Cisco-1.25\n").await;
+        swallow(&mut stream).await;
+    })
+    .await;
+    for (name, adapter) in adapters(&[]) {
+        let begun = Instant::now();
+        let error = adapter.connect(&to(old), begun + SOON).await.unwrap_err();
+        assert_eq!(error.outcome().word(), "handshake", "{name}: {error}");
+        assert!(error.to_string().contains("SSH-1.5-Cisco-1.25"), "{name}: {error}");
+        assert!(begun.elapsed() < SOON / 4, "{name}: {:?}", begun.elapsed());
+    }
+}
+
+/// One library counts the lines before the banner; the watched stream counts the bytes of both.
 #[tokio::test]
 async fn a_server_that_never_stops_greeting_ends_by_its_deadline() {
     let chatty =

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dr_watchdog::arbiters::{Arbiters, Report, Settings, Target};
-use dr_watchdog::config::model::Kind;
+use dr_watchdog::arbiters::{Arbiters, Report, Settings};
+use dr_watchdog::config::model::{Arbiter, Freshness, Kind};
 use dr_watchdog::probe::ping::Pinger;
 use dr_watchdog::probe::ssh::{Adapter, Boxed, Connection, Destination, SshError, Transport};
 use dr_watchdog_sdk::evidence::SshOutcome;
@@ -36,8 +36,8 @@ impl Transport for Counted {
     }
 }
 
-fn target(sshd: &Sshd) -> Target {
-    Target {
+fn target(sshd: &Sshd) -> Arbiter {
+    Arbiter {
         name: "r1".to_owned(),
         host: sshd.address.ip().to_string(),
         port: sshd.address.port(),
@@ -47,6 +47,7 @@ fn target(sshd: &Sshd) -> Target {
         kind: Kind::Linux,
         host_key: vec![sshd.fingerprint.clone()],
         custom: None,
+        freshness: Freshness::Auto,
     }
 }
 
@@ -60,7 +61,7 @@ async fn a_changed_key_is_an_alarm_and_no_retry() {
         ping_timeout: Duration::from_millis(100),
         ..Settings::default()
     };
-    let target = Target { host_key: vec![Sshd::start().fingerprint.clone()], ..target(&sshd) };
+    let target = Arbiter { host_key: vec![Sshd::start().fingerprint.clone()], ..target(&sshd) };
     let connects = Arc::new(AtomicUsize::new(0));
     let inner = Adapter::Russh.transport(Vec::new());
     let transport = Arc::new(Counted { inner, connects: Arc::clone(&connects) });

@@ -17,6 +17,7 @@ use super::{Bytes, Call, Ctx, HostTable, Instance, Manifest, PluginTable, Sink, 
 use crate::context::Context;
 use crate::host::{Host, HostError, Level};
 use crate::policy::{Policy, PolicyError};
+use crate::wording;
 
 /// The host's table. Each plugin has its own copy of this crate, so there is one host behind it.
 static HOST: AtomicPtr<HostTable> = AtomicPtr::new(ptr::null_mut());
@@ -119,7 +120,7 @@ unsafe extern "C" fn create<P: Policy>(config_json: Bytes, sink: *const Sink) ->
         // SAFETY: the host's bytes live until this call returns.
         let bytes = unsafe { config_json.as_slice() };
         let config = serde_json::from_slice::<P::Config>(bytes).map_err(|error| {
-            Refusal::from(PolicyError::new(format!("its configuration is wrong: {error}")))
+            Refusal::from(PolicyError::new(format!("its configuration is wrong: {}", wording::of(&error))))
         })?;
         let policy = P::create(config)?;
         instance = Box::into_raw(Box::new(policy)).cast();

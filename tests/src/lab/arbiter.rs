@@ -34,6 +34,11 @@ impl Keys {
         let fingerprint = shown.split_whitespace().find(|word| word.starts_with("SHA256:"));
         Self { fingerprint: fingerprint.unwrap().to_owned(), host, client }
     }
+
+    /// The host key, as a file of known hosts has it.
+    pub fn public(&self) -> String {
+        std::fs::read_to_string(self.host.with_extension("pub")).unwrap()
+    }
 }
 
 /// The users of this machine, with a plain shell for root: what somebody's `.bashrc` starts at every log-in would be

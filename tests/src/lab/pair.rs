@@ -23,7 +23,8 @@ pub struct Pair {
     pub a: Daemon,
     /// The site that begins as the standby.
     pub b: Daemon,
-    _arbiters: Vec<Arbiter>,
+    /// The arbiters.
+    pub arbiters: Vec<Arbiter>,
     /// The sites' own `sshd`; ending one makes its site deaf to commands.
     pub doors: [Option<Arbiter>; 2],
     /// The keys of everybody.
@@ -69,7 +70,7 @@ impl Pair {
         };
         let a = site(Node::A, "a", 0, "active", ("b", Node::B));
         let b = site(Node::B, "b", 1, "standby", ("a", Node::A));
-        Self { a, b, _arbiters: running, doors, keys, network, ledger, scratch, _turn: turn }
+        Self { a, b, arbiters: running, doors, keys, network, ledger, scratch, _turn: turn }
     }
 
     /// Two machines without anything of ours on them but the program.
@@ -109,6 +110,45 @@ impl Pair {
             let arbiters = daemon.try_health()?["arbiters"].clone();
             crate::wait::holds(arbiters["held"] == arbiters["total"], || arbiters.to_string())
         });
+    }
+
+    /// What a log-in at either site finds as the program, from now on: a script, in which `REAL` is the program under
+    /// test; an empty one is that program again.
+    pub fn replace_program(&self, script: &str) {
+        let place = self.scratch.join("programs/dr-watchdog");
+        let twin = crate::program::twin();
+        let new = place.with_extension("new");
+        if script.is_empty() {
+            std::os::unix::fs::symlink(twin, &new).unwrap();
+        } else {
+            let text = format!("#!/bin/sh\n{}", script.replace("REAL", twin.to_str().unwrap()));
+            std::fs::write(&new, text).unwrap();
+            crate::scratch::set_mode(&new, 0o755);
+        }
+        // By rename, so that a log-in of this moment finds the old one or the new one.
+        std::fs::rename(&new, &place).unwrap();
+    }
+
+    /// The program at the other end answers so many commands, carries the next one out without an answer, and is gone
+    /// then.
+    pub fn die_after(&self, commands: u32) {
+        let count = self.scratch.join("commands");
+        // Of an earlier use.
+        let _ = std::fs::remove_file(&count);
+        self.replace_program(&format!(
+            "n=$(cat {0} 2>/dev/null || echo 0); n=$((n+1)); echo $n >{0}\n[ $n -le {commands} ] && exec REAL \"$@\"\n\
+             [ $n -eq $(({commands}+1)) ] && REAL \"$@\" >/dev/null 2>&1\nexit 255\n",
+            count.display()
+        ));
+    }
+
+    /// The key that log-ins at both sites are made with is let in there, or not.
+    pub fn let_key_in(&self, is_let_in: bool) {
+        let public = std::fs::read_to_string(self.keys.client.with_extension("pub")).unwrap();
+        for node in [Node::A, Node::B] {
+            let name = format!("{}.keys", self.network.namespace(node).name());
+            self.scratch.write(name, if is_let_in { public.as_str() } else { "" });
+        }
     }
 
     /// Everything there is to see.

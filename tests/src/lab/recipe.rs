@@ -41,6 +41,8 @@ pub struct Recipe {
     pub be_active: Vec<(String, String, bool)>,
     /// Steps as `(name, command in TOML, idempotent)`.
     pub be_standby: Vec<(String, String, bool)>,
+    /// What tells a dead session at the arbiters.
+    pub freshness: String,
     /// Lines of `[peer]`, as they are.
     pub peer_more: String,
     /// Lines that are appended as they are.
@@ -66,6 +68,7 @@ impl Recipe {
             wait_duration: "8h".to_owned(),
             be_active: Vec::new(),
             be_standby: Vec::new(),
+            freshness: "auto".to_owned(),
             peer_more: String::new(),
             more: String::new(),
         }
@@ -82,6 +85,7 @@ impl Recipe {
             peer_name,
             peer_vip,
             peer_nodes,
+            freshness,
             peer_more,
             wait_duration,
             ..
@@ -97,7 +101,7 @@ impl Recipe {
              peerLoadBalancerNodes = \"{peer_nodes}\"\n\n\
              [watchdog.heartbeat]\ninterval = \"{interval}\"\ntimeout = \"200ms\"\nretries = 2\n\n\
              [exclusion]\nmode = \"verdict\"\nkeepAlive = \"300ms\"\nlook = \"500ms\"\nlookTimeout = \"1s\"\n\
-             lease = \"3s\"\nfenceDeadline = \"1s\"\nslack = \"500ms\"\nwait = \"{WAIT}\"\n\n[policy]\ndeadline = \"5s\"\n\n\
+             lease = \"3s\"\nfenceDeadline = \"1s\"\nslack = \"500ms\"\nwait = \"{WAIT}\"\nfreshness = \"{freshness}\"\n\n[policy]\ndeadline = \"5s\"\n\n\
              [watchdog.failureDetection]\nwaitDuration = \"{wait_duration}\"\n{policy}",
         );
         for arbiter in &self.arbiters {

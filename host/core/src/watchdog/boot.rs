@@ -7,7 +7,7 @@ use dr_watchdog_sdk::sections::Role;
 use super::change::{AfterWrite, RunningPlan};
 use super::{Asking, Watchdog};
 use crate::arbiters::View;
-use crate::automatic::Automatic;
+use crate::automatic::{Automatic, Turn};
 use crate::durable::{Durable, DurablePlan, Found, Purpose};
 use crate::effect::{Effect, PlanKind, Trigger};
 use crate::exclusion::fact::GuardFound;
@@ -53,6 +53,13 @@ impl Watchdog {
         let mut watchdog = Self {
             view: View::new(settings.arbiters.len()),
             automatic: Automatic { operator: durable.operator_off.clone(), connectivity: None },
+            is_verified: !settings.verifies_at_boot,
+            has_told_difference: false,
+            turn_said: Turn {
+                count: durable.switch.count,
+                site_index: durable.switch.site_index,
+                off: durable.operator_off.clone(),
+            },
             phase: if durable.role == Role::Standalone { Phase::Standalone } else { Phase::Standby },
             settings,
             boot_id: boot_id.to_owned(),
@@ -166,6 +173,30 @@ impl Watchdog {
             }
             _ => self.persist(AfterWrite::Announce { plan: id }),
         }
+    }
+
+    /// Ends the boot time early: the other site was heard, and its settings were compared with this one's. Where that
+    /// cannot be had, the boot time passes; a site beside a dead one must take over some time.
+    pub(super) fn end_boot_if_verified(&mut self) {
+        if self.boot_until.is_some() && self.peer.is_some() && self.is_verified {
+            self.boot_ended();
+        }
+    }
+
+    /// The settings of both sites were compared.
+    pub(super) fn settings_compared(&mut self, differences: &[String]) {
+        self.is_verified = true;
+        if !differences.is_empty() {
+            self.has_told_difference = true;
+            let text = format!("settings that both sites must share differ: {}", differences.join("; "));
+            self.notify(Trigger::SettingsDiffer, text);
+        } else if std::mem::take(&mut self.has_told_difference) {
+            self.notify(
+                Trigger::SettingsAgree,
+                "the settings that both sites must share are the same again".to_owned(),
+            );
+        }
+        self.end_boot_if_verified();
     }
 
     /// The boot time is over, because it passed or because the other site was heard.

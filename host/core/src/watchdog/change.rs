@@ -37,6 +37,8 @@ pub(super) struct Rewrite {
     has_versions: bool,
     /// A promise that may not be said before.
     has_promise: bool,
+    /// A turn of the switch that may not be said before.
+    has_turn: bool,
 }
 
 /// What follows a write of the state. Nothing that depends on a write leaves before it.
@@ -54,6 +56,8 @@ pub(super) enum AfterWrite {
     Versions,
     /// Under `lease`: a promise to the other site may be said.
     Promise,
+    /// A turn of the operator's switch may be said.
+    Turn { count: u64, site_index: u8 },
     /// Nothing; it was a write that had failed before, and the operator knows of it.
     Rewritten,
 }
@@ -111,7 +115,7 @@ impl Watchdog {
 
     /// Takes the end of a write.
     pub(super) fn persisted(&mut self, now: Now, write: u64) {
-        if !self.rewrite.has_versions && !self.rewrite.has_promise {
+        if !self.rewrite.has_versions && !self.rewrite.has_promise && !self.rewrite.has_turn {
             // A write holds the whole state, with all that an earlier one did not bring to the disk.
             self.rewrite.at = None;
         }
@@ -133,6 +137,7 @@ impl Watchdog {
             Some(AfterWrite::Finish { plan }) if self.is_running(plan) => self.finish(),
             Some(AfterWrite::Versions) => self.versions_written(now.mono),
             Some(AfterWrite::Promise) => self.promise_written(),
+            Some(AfterWrite::Turn { count, site_index }) => self.turn_written(count, site_index),
             Some(_) => {}
         }
     }
@@ -174,6 +179,7 @@ impl Watchdog {
         self.rewrite.at = Some(now.mono.plus(self.settings.heartbeat.interval));
         self.rewrite.has_versions |= after == AfterWrite::Versions;
         self.rewrite.has_promise |= after == AfterWrite::Promise;
+        self.rewrite.has_turn |= matches!(after, AfterWrite::Turn { .. });
     }
 
     /// Writes again what could not be written.
@@ -181,13 +187,17 @@ impl Watchdog {
         if self.rewrite.at.is_none_or(|due| due > now.mono) {
             return;
         }
-        let Rewrite { has_versions, has_promise, .. } = std::mem::take(&mut self.rewrite);
-        for (is_due, after) in [(has_versions, AfterWrite::Versions), (has_promise, AfterWrite::Promise)] {
+        let Rewrite { has_versions, has_promise, has_turn, .. } = std::mem::take(&mut self.rewrite);
+        let switch = self.durable.switch;
+        let turn = AfterWrite::Turn { count: switch.count, site_index: switch.site_index };
+        let due =
+            [(has_versions, AfterWrite::Versions), (has_promise, AfterWrite::Promise), (has_turn, turn)];
+        for (is_due, after) in due {
             if is_due {
                 self.persist(after);
             }
         }
-        if !has_versions && !has_promise {
+        if !has_versions && !has_promise && !has_turn {
             self.persist(AfterWrite::Rewritten);
         }
     }

@@ -1,14 +1,12 @@
 //! Decisions: the situation, when the policy is asked, and what becomes of its verdict.
 
-use std::time::Duration;
-
 use dr_watchdog_sdk::verdict::Action;
 use dr_watchdog_sdk::{Situation, Utc, Verdict};
 
 use super::Watchdog;
 use super::change::AfterWrite;
 use crate::automatic::Missing;
-use crate::durable::{OperatorOff, Purpose};
+use crate::durable::Purpose;
 use crate::effect::{Ask, Decision, Effect, PlanKind, Trigger};
 use crate::evidence::Evidence;
 use crate::gates::{self, Facts, Gate, Stop};
@@ -261,31 +259,5 @@ impl Watchdog {
                 format!("this site stays {} and waits until {}", phase.word(), verdict.payload.wait_time)
             }
         }
-    }
-
-    /// An operator disables automatic failover here.
-    pub(super) fn operator_disabled(&mut self, now: Now, span: Option<Duration>, reason: String, by: String) {
-        let until = span.map(|span| now.wall.plus_s(span.as_secs()));
-        let off = OperatorOff { until, reason, by, since: now.wall };
-        self.durable.operator_off = Some(off.clone());
-        self.automatic.operator = Some(off);
-        self.ask_release(now, span);
-        self.persist(AfterWrite::Nothing);
-        if let Some(why) = self.automatic.why_off() {
-            self.notify(Trigger::AutomaticFailoverDisabled, why);
-        }
-    }
-
-    /// An operator enables automatic failover here.
-    pub(super) fn operator_enabled(&mut self, now: Now) {
-        self.durable.operator_off = None;
-        self.automatic.operator = None;
-        self.resume_duty(now);
-        self.persist(AfterWrite::Nothing);
-        let text = match self.automatic.why_off() {
-            None => "an operator enabled automatic failover".to_owned(),
-            Some(why) => format!("an operator enabled automatic failover; still: {why}"),
-        };
-        self.notify(Trigger::AutomaticFailoverEnabled, text);
     }
 }

@@ -11,6 +11,7 @@ mod exclusion;
 mod operator;
 mod peer;
 mod status;
+mod switch;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dr_watchdog_sdk::{Situation, Utc, Verdict};
 
 use crate::arbiters::View;
-use crate::automatic::Automatic;
+use crate::automatic::{Automatic, Turn};
 use crate::durable::Durable;
 use crate::effect::{Effect, Notice, Trigger};
 use crate::event::{Beat, Event};
@@ -44,6 +45,12 @@ pub struct Watchdog {
     phase: Phase,
     /// When the boot time is over; `None` = it is.
     boot_until: Option<(Moment, Utc)>,
+    /// Whether the settings have been compared with the other site's since the start.
+    is_verified: bool,
+    /// Whether they were told to differ.
+    has_told_difference: bool,
+    /// The turn of the operator's switch that is on disk, so that it may be said.
+    turn_said: Turn,
     /// Whether the end of the boot time makes this site the initial active.
     is_first_start: bool,
     /// Whether that has been said to wait for the switch of automatic failover.
@@ -105,6 +112,7 @@ impl Watchdog {
             Event::PeerPingEnded { ping, answered } => self.peer_ping_ended(now, ping, answered),
             Event::HeartbeatHeard(beat) => self.heartbeat_heard(now, beat),
             Event::ArbiterPinged { arbiter, answer } => self.view.pinged(now.wall, arbiter, answer),
+            Event::AddressAged { arbiter, old } => self.view.address_aged(arbiter, old),
             Event::SweepEnded { sweep } => self.sweep_ended(now, sweep),
             Event::ArbiterLooked { arbiter, result } => {
                 self.view.looked(now.wall, arbiter, result, &self.settings.managed_rule);
@@ -119,6 +127,7 @@ impl Watchdog {
             Event::Persisted { write } => self.persisted(now, write),
             Event::PersistFailed { write, why } => self.persist_failed(now, write, &why),
             Event::StepEnded { plan, step, result } => self.step_ended(now, plan, step, result),
+            Event::SettingsCompared { differences } => self.settings_compared(&differences),
             Event::OperatorDisabled { span, reason, by } => self.operator_disabled(now, span, reason, by),
             Event::OperatorEnabled => self.operator_enabled(now),
             Event::Reloaded(settings) => self.reloaded(*settings),
@@ -171,6 +180,7 @@ impl Watchdog {
         }
         if self.automatic.expire(now.wall) {
             self.durable.operator_off = None;
+            self.turn_said.off = None;
             self.persist(AfterWrite::Nothing);
             self.notify(
                 Trigger::AutomaticFailoverEnabled,

@@ -38,7 +38,7 @@ impl Watchdog {
                 self.remember(|standing| standing.is_peer_off = true);
                 let text =
                     "an operator vouches that the other site is off; that ends with its first signed message";
-                self.notify(Trigger::Exclusion, text.to_owned());
+                self.notify(Trigger::PeerIsOff, text.to_owned());
             }
             // The two switches come as events of their own; what stops nothing needs no mark.
             Command::Release { .. } | Command::Resume | Command::Reset | Command::Stop | Command::Promise => {
@@ -82,6 +82,10 @@ impl Watchdog {
         self.durable.standing.is_handed_over &= !claims_active;
         if self.durable.standing != before {
             self.persist(AfterWrite::Nothing);
+        }
+        if before.is_peer_off {
+            let text = "the other site spoke, so an operator's word that it is off has ended";
+            self.notify(Trigger::PeerIsNotOff, text.to_owned());
         }
     }
 

@@ -47,8 +47,13 @@ impl Watchdog {
             }
             (Reach::Unknown | Reach::Up { .. }, Reach::Lost { .. }) => {
                 let tries = self.settings.heartbeat.tries;
+                let next = if self.boot_until.is_some() {
+                    "the policy is asked when the boot time is over"
+                } else {
+                    "the policy is asked"
+                };
                 let text = format!(
-                    "the other site does not answer: {tries} pings of its VIP{} were lost; the policy is asked",
+                    "the other site does not answer: {tries} pings of its VIP{} were lost; {next}",
                     if self.settings.has_peer_nodes { " and those of its nodes" } else { "" }
                 );
                 self.peer_standby = None;
@@ -76,11 +81,11 @@ impl Watchdog {
         let (peer_claims, peer_epoch) = (beat.phase.claims_active(), beat.epoch);
         let series = self.peer_standby.map_or(now.mono, |(first, _)| first);
         self.peer_standby = (beat.phase == Phase::Standby).then_some((series, now.mono));
+        let turn = beat.turn.clone();
         self.peer = Some(beat);
         self.peer_spoke(peer_claims);
-        if self.boot_until.is_some() {
-            self.boot_ended();
-        }
+        self.peer_turned(now, turn);
+        self.end_boot_if_verified();
         if peer_claims {
             if self.durable.both_standby_until.is_some() || self.durable.wait_until.is_some() {
                 self.clear_waits();

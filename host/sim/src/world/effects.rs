@@ -101,6 +101,7 @@ impl World {
             phase: core.phase(),
             config_equal: None,
             automatic_failover: core.automatic().is_on(),
+            turn: core.turn_said().cloned(),
             heard: self.sites[1 - index].clock.now(self.now_us).wall,
         };
         if self.network.udp_blocked == 0 && self.network.to_peer(&mut self.random, index) {

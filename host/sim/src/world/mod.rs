@@ -210,6 +210,7 @@ impl World {
             },
             look_round: timers.look_timeout,
             exclusion,
+            verifies_at_boot: false,
             be_active: vec![step("start services")],
             be_standby: vec![step("stop services")],
         }

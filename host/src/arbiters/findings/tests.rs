@@ -17,6 +17,7 @@ fn good(number: u8) -> Surveyed {
         looked: 10,
         speaks: Some("linux"),
         shows_age: Some(true),
+        freshness: Some(Freshness::Age),
         shows_us: Some(true),
         host_key: Some(format!("SHA256:{number}")),
         ..Surveyed::default()
@@ -71,7 +72,7 @@ fn three_good_arbiters_that_share_nothing_are_no_matter() {
 #[test]
 fn what_one_arbiter_lacks_is_told_with_its_remedy() {
     type Change = fn(&mut Surveyed);
-    let cases: [(Change, &str, &str); 8] = [
+    let cases: [(Change, &str, &str); 10] = [
         (|seen| seen.answered = 0, "Problem r2: it answered none of 10 pings (timeout)", "let it answer"),
         (|seen| seen.answered = 9, "Warning r2: 1 of 10 pings were lost", "false loss"),
         (
@@ -85,11 +86,28 @@ fn what_one_arbiter_lacks_is_told_with_its_remedy() {
             "lookTimeout",
         ),
         (|seen| seen.shows_us = Some(false), "Problem r2: its table does not show", "address translation"),
-        (|seen| seen.shows_age = Some(false), "Note r2: it shows no age", "ClientAliveInterval 5"),
         (
-            |seen| (seen.shows_age, seen.speaks) = (Some(false), Some("junos")),
-            "Note r2: it shows no age",
+            |seen| (seen.shows_age, seen.freshness) = (Some(false), Some(Freshness::Presence)),
+            "Note r2: it shows neither the age of its sessions nor a count",
+            "ClientAliveInterval 5",
+        ),
+        (
+            |seen| {
+                (seen.shows_age, seen.freshness) = (Some(false), Some(Freshness::Presence));
+                seen.speaks = Some("junos");
+            },
+            "Note r2: it shows neither",
             "set system services ssh client-alive-interval 5",
+        ),
+        (
+            |seen| seen.freshness = Some(Freshness::Presence),
+            "Note r2: what it shows of its sessions is not taken (freshness)",
+            "ClientAliveInterval 5",
+        ),
+        (
+            |seen| (seen.freshness, seen.counter_moves) = (Some(Freshness::Counter), Some(false)),
+            "Problem r2: the count of our own session never moved",
+            "\"presence\"",
         ),
         (
             |seen| seen.host_key = Some("SHA256:1".to_owned()),
@@ -155,10 +173,10 @@ fn what_the_other_site_does_not_see_is_a_problem_and_what_it_does_not_tell_is_a_
 }
 
 #[test]
-fn how_long_a_dead_session_stays_matters_where_its_age_is_not_shown() {
+fn how_long_a_dead_session_stays_matters_where_nothing_tells_a_dead_one() {
     let kept = |seconds| Ok(Linger::Kept(seconds * SECOND));
     let mut silent = three();
-    silent.iter_mut().for_each(|seen| seen.shows_age = Some(false));
+    silent.iter_mut().for_each(|seen| seen.freshness = Some(Freshness::Presence));
     let measured = [(0, kept(61)), (1, Ok(Linger::Longer(300 * SECOND))), (2, kept(30))];
     let slow = told(&silent, Ok(sees_all()), &measured, 5);
     assert_eq!(slow.len(), 2, "{slow:#?}");

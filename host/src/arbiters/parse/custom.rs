@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use dr_watchdog_sdk::evidence::Session;
-use regex::Captures;
+use regex_lite::Captures;
 
 use super::{At, ParseError, Row, address, port, push};
 use crate::config::model::Custom;
@@ -62,12 +62,13 @@ fn row(at: &At<'_>, captures: &Captures<'_>, ssh_port: u16) -> Result<Option<Row
     let age_ms = number("ageMs", "the group \"ageMs\" is no whole number")?;
     let age_s = number("ageS", "the group \"ageS\" is no whole number")?;
     let age_ms = age_ms.or(age_s.map(|age_s| age_s.saturating_mul(MS_PER_S)));
-    Ok(Some(Row { session: Session { from, age_ms }, port: field("fromPort").and_then(port) }))
+    let counter = number("counter", "the group \"counter\" is no whole number")?;
+    Ok(Some(Row { session: Session { from, age_ms }, port: field("fromPort").and_then(port), counter }))
 }
 
 #[cfg(test)]
 mod tests {
-    use regex::Regex;
+    use regex_lite::Regex;
 
     use super::*;
 
@@ -108,6 +109,14 @@ mod tests {
             let error = sessions(&custom, output, 22).unwrap_err().to_string();
             assert!(error.starts_with("show sessions: ") && error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn what_was_received_is_counted_by_its_group() {
+        let custom = custom(r"^(?<from>\S+) received (?<counter>\S+)$", None);
+        assert_eq!(rows(&custom, "198.51.100.7 received 4213\n", 22).unwrap()[0].counter, Some(4_213));
+        let error = rows(&custom, "198.51.100.7 received much\n", 22).unwrap_err().to_string();
+        assert!(error.contains("\"counter\" is no whole number"), "{error}");
     }
 
     #[test]

@@ -121,24 +121,34 @@ fn row(at: &At<'_>, ssh_port: u16) -> Result<Option<Row>, ParseError> {
     let local_port = port(local_port).ok_or_else(|| at.wrong("the local port is no number"))?;
     let from = address(from).ok_or_else(|| at.wrong("the peer's address is no IP address"))?;
     let session = Session { from, age_ms: None };
-    Ok((local_port == ssh_port).then(|| Row { session, port: port(from_port) }))
+    Ok((local_port == ssh_port).then(|| Row { session, port: port(from_port), counter: None }))
 }
 
 fn split(written: &str) -> Option<(&str, &str)> {
     written.rsplit_once(':')
 }
 
-/// `lastrcv:` is left out where it is 0, so details without it say "just now".
+/// `lastrcv:` is left out where it is 0, so details without it say "just now". Bytes are counted by kernels since 4.1
+/// and segments since 4.2; bytes are the better proof, because a bare acknowledgement brings none.
 fn read_details(at: &At<'_>, row: Option<&mut Row>) -> Result<(), ParseError> {
-    let Some(Row { session, .. }) = row else { return Ok(()) };
+    let Some(Row { session, counter, .. }) = row else { return Ok(()) };
+    let count = |written: &str| {
+        written.parse::<u64>().map_err(|_| at.wrong("what was received on the session is no number"))
+    };
+    let mut segments = None;
     for field in at.text.split_whitespace() {
         if let Some(written) = field.strip_prefix("lastrcv:") {
             let age_ms = written.parse().map_err(|_| at.wrong("lastrcv is no number of milliseconds"))?;
             session.age_ms = Some(age_ms);
         } else if field.starts_with("rto:") {
             session.age_ms = session.age_ms.or(Some(0));
+        } else if let Some(written) = field.strip_prefix("bytes_received:") {
+            *counter = Some(count(written)?);
+        } else if let Some(written) = field.strip_prefix("segs_in:") {
+            segments = Some(count(written)?);
         }
     }
+    *counter = counter.or(segments);
     Ok(())
 }
 
@@ -211,6 +221,20 @@ LAST-ACK   0 0 192.0.2.1:22 198.51.100.7:51238
     fn details_on_the_row_itself_are_read_too() {
         let joined = "ESTAB 0 0 192.0.2.1:22 198.51.100.7:5000 cubic rto:204 lastrcv:44 lastack:1";
         assert_eq!(seen(joined), one("198.51.100.7", Some(44)));
+    }
+
+    #[test]
+    fn what_was_received_is_counted_in_bytes_or_else_in_segments() {
+        for (details, expected) in [
+            ("cubic bytes_sent:9 bytes_received:4213 segs_out:3 segs_in:17 lastrcv:4", Some(4_213)),
+            ("cubic segs_out:3 segs_in:17 data_segs_in:9 lastrcv:4", Some(17)),
+            ("cubic rto:204 lastrcv:4", None),
+        ] {
+            let output = format!("ESTAB 0 0 192.0.2.1:22 198.51.100.7:5000\n\t {details}\n");
+            assert_eq!(rows(&output, 22).unwrap()[0].counter, expected, "{details}");
+        }
+        let wrong = "ESTAB 0 0 192.0.2.1:22 198.51.100.7:5000\n\t bytes_received:many\n";
+        assert!(rows(wrong, 22).unwrap_err().to_string().contains("is no number"));
     }
 
     #[test]

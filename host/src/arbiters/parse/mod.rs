@@ -74,6 +74,8 @@ pub struct Row {
     pub session: Session,
     /// Port of the other end, where it is shown as a number.
     pub port: Option<u16>,
+    /// How much the device has received on it, where it counts that: bytes or segments, whichever it shows.
+    pub counter: Option<u64>,
 }
 
 /// The families of addresses that a device is asked about, where it has a table for each.

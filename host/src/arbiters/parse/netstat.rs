@@ -124,5 +124,5 @@ fn row(at: &At<'_>, ssh_port: u16, is_narrow: bool) -> Result<Option<Row>, Parse
     }
     let from = address(from).ok_or_else(|| at.wrong("the foreign address is no IP address"))?;
     let session = Session { from, age_ms: None };
-    Ok((local_port == ssh_port).then(|| Row { session, port: port(from_port) }))
+    Ok((local_port == ssh_port).then(|| Row { session, port: port(from_port), counter: None }))
 }

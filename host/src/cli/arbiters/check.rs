@@ -10,7 +10,7 @@ use dr_watchdog_sdk::evidence::{ArbiterEvidence, SshOutcome};
 use serde::Deserialize;
 
 use super::check_report::{self, Checked};
-use super::{Globals, exit, output};
+use super::{Globals, Look, exit, output};
 use crate::arbiters::findings::{self, Known, Level, PeerSight};
 use crate::arbiters::round;
 use crate::arbiters::{LINGER_LIMIT, Linger, Surveyed};
@@ -69,7 +69,7 @@ pub(super) fn run(globals: &Globals, args: &Args) -> ExitCode {
     if args.json {
         output::json(&check_report::json(&checked));
     } else {
-        check_report::lines(&checked).iter().for_each(|line| output::line(line));
+        check_report::lines(&checked, Look::of_stdout().columns).iter().for_each(|line| output::line(line));
     }
     let is_bad = checked.findings.iter().any(|finding| finding.level == Level::Problem);
     exit::code(if is_bad { exit::FAILED } else { exit::OK })

@@ -7,9 +7,11 @@ use comfy_table::{Table, presets};
 use dr_watchdog_sdk::Utc;
 use serde_json::{Map, Value, json};
 
+use super::table::{INDENT, fitted, wrapped};
 use crate::arbiters::findings::{Finding, Level, PeerSight};
 use crate::arbiters::round::Round;
 use crate::arbiters::{Linger, Surveyed};
+use crate::config::model::Freshness;
 
 /// Everything that was found out.
 #[derive(Debug)]
@@ -43,7 +45,9 @@ pub(super) fn json(checked: &Checked) -> Value {
                 "looks": seen.looks, "looked": seen.looked,
                 "ssh": seen.failure.as_ref().filter(|_| seen.looked == 0).map_or("ok", |(outcome, _)| outcome.word()),
                 "sshError": seen.failure.as_ref().map(|(_, why)| why),
-                "kind": seen.speaks, "showsAge": seen.shows_age, "showsOurSession": seen.shows_us,
+                "kind": seen.speaks, "showsAge": seen.shows_age, "showsCounter": seen.shows_counter,
+                "counterMoves": seen.counter_moves, "freshness": seen.freshness.map(Freshness::word),
+                "showsOurSession": seen.shows_us,
                 "hostKey": seen.host_key,
                 "peer": peer.map(|sight| json!({"ping": sight.pings, "ssh": sight.ssh.word()})),
                 "lingerMs": kept_ms, "lingerError": linger_error,
@@ -69,7 +73,7 @@ fn ms(span: Duration) -> u64 {
 }
 
 /// The lines for people.
-pub(super) fn lines(checked: &Checked) -> Vec<String> {
+pub(super) fn lines(checked: &Checked, width: Option<usize>) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
@@ -78,13 +82,14 @@ pub(super) fn lines(checked: &Checked) -> Vec<String> {
         "round trip",
         "looks",
         "kind",
-        "age of sessions",
+        "freshness by",
         "dead session",
         "from there",
     ]);
     for (position, seen) in checked.surveyed.iter().enumerate() {
         table.add_row(row(checked, position, seen));
     }
+    fitted(&mut table, width);
     let mut lines = vec![table.to_string()];
     for finding in &checked.findings {
         let level = match finding.level {
@@ -93,18 +98,20 @@ pub(super) fn lines(checked: &Checked) -> Vec<String> {
             Level::Note => "note",
         };
         let whom = if finding.arbiters.is_empty() { "all".to_owned() } else { finding.arbiters.join(", ") };
-        lines.push(format!("{level}  {whom}: {}", finding.message));
+        lines.extend(wrapped(&format!("{level} {whom}: {}", finding.message), width));
         if !finding.remedy.is_empty() {
-            lines.push(format!("         {}", finding.remedy));
+            let below = width.map(|width| width.saturating_sub(INDENT.len()));
+            lines.extend(wrapped(&finding.remedy, below).into_iter().map(|line| format!("{INDENT}{line}")));
         }
     }
-    lines.push(format!(
+    let round = format!(
         "a round with half of them mute takes at most {} s (pings {} s, looks {} s); W = {} s",
         checked.round.longest().as_secs_f64(),
         checked.round.pings.as_secs_f64(),
         checked.round.looks.as_secs_f64(),
         checked.window.as_secs_f64(),
-    ));
+    );
+    lines.extend(wrapped(&round, width));
     if checked.findings.is_empty() {
         lines.push("nothing speaks against these arbiters".to_owned());
     }
@@ -113,10 +120,10 @@ pub(super) fn lines(checked: &Checked) -> Vec<String> {
 
 fn row(checked: &Checked, position: usize, seen: &Surveyed) -> Vec<String> {
     let unknown = || "-".to_owned();
-    let age = match seen.shows_age {
-        Some(true) => "shown",
-        Some(false) => "not shown",
-        None => "unknown",
+    let freshness = match (seen.freshness, seen.counter_moves) {
+        (Some(Freshness::Counter), Some(true)) => "counter, moves",
+        (Some(Freshness::Counter), Some(false)) => "counter, still",
+        (freshness, _) => freshness.map_or("unknown", Freshness::word),
     };
     let linger = match checked.linger.get(&position) {
         None => unknown(),
@@ -136,7 +143,7 @@ fn row(checked: &Checked, position: usize, seen: &Surveyed) -> Vec<String> {
         seen.rtt_ms.map_or_else(unknown, |(least, most)| format!("{least:.1} to {most:.1} ms")),
         format!("{}/{}", seen.looked, seen.looks),
         seen.speaks.unwrap_or("-").to_owned(),
-        age.to_owned(),
+        freshness.to_owned(),
         linger,
         there,
     ]
@@ -158,6 +165,9 @@ mod tests {
             looked: 10,
             speaks: Some("junos"),
             shows_age: Some(false),
+            shows_counter: Some(true),
+            counter_moves: Some(true),
+            freshness: Some(Freshness::Counter),
             ..Surveyed::default()
         };
         let finding = Finding {
@@ -175,14 +185,14 @@ mod tests {
             window: Duration::from_secs(15),
             findings: vec![finding],
         };
-        let text = lines(&checked).join("\n");
+        let text = lines(&checked, None).join("\n");
         for piece in [
             "9/10",
             "0.5 to 2.2 ms",
             "junos",
-            "not shown",
+            "counter, moves",
             "14.7 s",
-            "warning  r1: it keeps",
+            "warning r1: it keeps",
             "set this",
             "takes at most 25 s (pings 25 s, looks 10 s); W = 15 s",
         ] {
@@ -191,6 +201,8 @@ mod tests {
         let document = json(&checked);
         assert_eq!(document["arbiters"]["r1"]["lingerMs"], 14_700);
         assert_eq!(document["arbiters"]["r1"]["showsAge"], false);
+        assert_eq!(document["arbiters"]["r1"]["freshness"], "counter");
+        assert_eq!(document["arbiters"]["r1"]["counterMoves"], true);
         assert_eq!(document["findings"][0]["level"], "warning");
         assert_eq!(document["peerError"], "peer.identity is not set");
     }

@@ -22,7 +22,7 @@ pub(super) enum EditError {
     #[error("{0}")]
     File(String, #[source] std::io::Error),
     /// It is no TOML.
-    #[error("it is no TOML: {0}")]
+    #[error("it is no TOML")]
     Syntax(#[from] toml_edit::TomlError),
     /// A value cannot be written.
     #[error("{0}")]
@@ -32,7 +32,7 @@ pub(super) enum EditError {
     Shape,
     /// The result would not load.
     #[error("with that change the configuration would not load, so nothing was written:\n{0}")]
-    Refused(#[from] config::ConfigErrors),
+    Refused(config::ConfigErrors),
 }
 
 /// Pins a host key for an arbiter by its position; takes the place of older pins.
@@ -59,9 +59,11 @@ pub(super) fn pin(file: &Path, arbiter: usize, fingerprint: &str) -> Result<(), 
 ///
 /// # Errors
 /// See [`EditError`]; nothing has changed then.
-pub(super) fn add(file: &Path, records: &[Record]) -> Result<(), EditError> {
-    change(file, |document| {
+pub(super) fn add(file: &Path, records: &[Record]) -> Result<(), AddError> {
+    let mut there = 0;
+    let added = change(file, |document| {
         let below = at_way(document)?;
+        there = below.get(LIST).map_or(0, length);
         match below.entry(LIST).or_insert(Item::ArrayOfTables(ArrayOfTables::new())) {
             Item::ArrayOfTables(tables) => records.iter().for_each(|record| tables.push(table(record))),
             Item::Value(Value::Array(array)) => {
@@ -73,7 +75,34 @@ pub(super) fn add(file: &Path, records: &[Record]) -> Result<(), EditError> {
             _ => return Err(EditError::Shape),
         }
         Ok(())
-    })
+    });
+    added.map_err(|error| AddError { there, error })
+}
+
+fn length(list: &Item) -> usize {
+    match list {
+        Item::ArrayOfTables(tables) => tables.len(),
+        Item::Value(Value::Array(array)) => array.len(),
+        _ => 0,
+    }
+}
+
+/// Why no arbiter was added.
+#[derive(Debug)]
+pub(super) struct AddError {
+    /// So many arbiters were there before.
+    pub(super) there: usize,
+    /// What went wrong.
+    pub(super) error: EditError,
+}
+
+impl AddError {
+    /// The record that a key of the configuration would have come from, with the key's own name.
+    pub(super) fn origin<'a>(&self, key: &'a str) -> Option<(usize, &'a str)> {
+        let rest = key.strip_prefix("watchdog.failureDetection.arbiters.")?;
+        let (position, name) = rest.split_once('.').unwrap_or((rest, ""));
+        Some((position.parse::<usize>().ok()?.checked_sub(self.there)?, name))
+    }
 }
 
 fn spaced(mut table: InlineTable) -> InlineTable {
@@ -144,7 +173,7 @@ pub(super) fn edited(
     let mut document: DocumentMut = text.parse()?;
     edit(&mut document)?;
     let changed = document.to_string();
-    config::load_text(&file.display().to_string(), &changed, &Machine)?;
+    config::load_text(&file.display().to_string(), &changed, &Machine).map_err(EditError::Refused)?;
     Ok((real, changed))
 }
 

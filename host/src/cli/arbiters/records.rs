@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use dr_watchdog_sdk::nearest::nearest;
+use dr_watchdog_sdk::strict;
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::config::host::{Spelled, host_trouble};
 
 /// What a record may tell, in the manual's words.
 pub(super) const FIELDS: [&str; 7] =
@@ -70,10 +73,10 @@ pub(super) fn read(text: &str) -> Result<Vec<Record>, Vec<Wrong>> {
         wrongs.push(Wrong { line: 1, what: "no arbiter in the file".to_owned() });
     }
     let mut records: Vec<Record> = Vec::new();
-    let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
+    let mut seen: BTreeMap<(Spelled, u16), usize> = BTreeMap::new();
     for (line, fields) in all {
         let record = lowered(line, &fields, &mut wrongs);
-        let twin = seen.insert((record.host.to_lowercase(), record.port), line);
+        let twin = seen.insert((Spelled::of(&record.host), record.port), line);
         if let Some(first) = twin.filter(|_| !record.host.is_empty()) {
             let what = format!(
                 "{} port {} stands at line {first} already; each arbiter once",
@@ -102,6 +105,9 @@ fn lowered(line: usize, fields: &[(String, String)], wrongs: &mut Vec<Wrong>) ->
     };
     let host = trimmed("host", "203.0.113.1");
     let username = trimmed("username", "watchdog");
+    if let Some(trouble) = host_trouble(&host).filter(|_| !host.is_empty()) {
+        wrong(format!("host \"{host}\" is {}; {}", trouble.what, trouble.instead));
+    }
     let port = match field("port") {
         None => DEFAULT_PORT,
         Some(written) => written.trim().parse().ok().filter(|port| *port > 0).unwrap_or_else(|| {
@@ -138,6 +144,7 @@ fn unknown(line: usize, key: &str, wrongs: &mut Vec<Wrong>) {
 
 fn from_json(text: &str, wrongs: &mut Vec<Wrong>) -> Vec<Fields> {
     #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Wrapped<'a> {
         #[serde(borrow)]
         arbiters: Vec<&'a RawValue>,
@@ -149,7 +156,8 @@ fn from_json(text: &str, wrongs: &mut Vec<Wrong>) -> Vec<Fields> {
     let list = match list {
         Ok(list) => list,
         Err(error) => {
-            let what = format!("{error}; a list [ … ] of objects, or {{ \"arbiters\": [ … ] }}");
+            let what =
+                format!("{}; a list [ … ] of objects, or {{ \"arbiters\": [ … ] }}", without_place(&error));
             wrongs.push(Wrong { line: error.line().max(1), what });
             return Vec::new();
         }
@@ -160,9 +168,19 @@ fn from_json(text: &str, wrongs: &mut Vec<Wrong>) -> Vec<Fields> {
         // Each is a part of the text, so the distance is its position.
         let at = (raw.get().as_ptr() as usize).saturating_sub(begin);
         let line = text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
-        let Ok(Value::Object(object)) = serde_json::from_str(raw.get()) else {
-            wrongs.push(Wrong { line, what: "no object; each arbiter is { \"host\": …, … }".to_owned() });
-            continue;
+        let object = match strict::parse(raw.get().as_bytes()) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => {
+                wrongs.push(Wrong {
+                    line, what: "no object; each arbiter is { \"host\": …, … }".to_owned()
+                });
+                continue;
+            }
+            Err(error) => {
+                let line = line + error.line().saturating_sub(1);
+                wrongs.push(Wrong { line, what: without_place(&error) });
+                continue;
+            }
         };
         let mut fields = Vec::new();
         for (key, value) in object {
@@ -179,6 +197,12 @@ fn from_json(text: &str, wrongs: &mut Vec<Wrong>) -> Vec<Fields> {
     all
 }
 
+/// What the library says, without the place that it adds: that stands before it already, and counts from elsewhere.
+fn without_place(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    said.rsplit_once(" at line ").map_or(said.as_str(), |(what, _)| what).to_owned()
+}
+
 fn from_csv(text: &str, wrongs: &mut Vec<Wrong>) -> Vec<Fields> {
     let mut rows = rows(text, wrongs).into_iter();
     let Some((line, header)) = rows.next() else { return Vec::new() };
@@ -190,6 +214,12 @@ fn from_csv(text: &str, wrongs: &mut Vec<Wrong>) -> Vec<Fields> {
     }
     for name in header.iter().filter(|name| !FIELDS.contains(&name.as_str())) {
         unknown(line, name, wrongs);
+    }
+    for (at, name) in header.iter().enumerate().filter(|(at, name)| header[..*at].contains(name)) {
+        wrongs.push(Wrong {
+            line,
+            what: format!("the column \"{name}\" stands twice, again as column {}", at + 1),
+        });
     }
     let mut all = Vec::new();
     for (line, row) in rows {
@@ -321,6 +351,13 @@ mod tests {
             ("[\n{\"host\": }\n]", 2, "a list [ … ]"),
             ("[\n7\n]", 2, "no object"),
             ("[{\"host\": 7}]", 1, "text in quotes"),
+            ("[\n{\"host\": \"r1\",\n\"host\": \"r2\"}]", 3, "the key \"host\" stands twice"),
+            ("{\"arbiters\": [], \"others\": []}", 1, "others"),
+            ("host,host,username\n", 1, "the column \"host\" stands twice, again as column 2"),
+            ("host,username,password\n300.1.1.1,w,x\n", 2, "\"300.1.1.1\" is no IPv4 address"),
+            ("host,username,password\n0.0.0.0,w,x\n", 2, "means whichever machine"),
+            ("host,username,password\n233.252.0.7,w,x\n", 2, "a group's address"),
+            ("host,username,password\n::1,w,x\n0:0::1,w,x\n", 3, "stands at line 2 already"),
             ("{\"arbiter\": []}", 1, "arbiters"),
         ] {
             let told = lines(text);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use dr_watchdog_sdk::Utc;
 use serde_json::Value;
 
@@ -10,22 +10,27 @@ use super::word;
 
 /// Sessions that are shown of one arbiter.
 const SESSIONS_SHOWN_MAX: usize = 4;
+/// Arbiters whose trouble is told in a sentence.
+const SENTENCES_SHOWN_MAX: usize = 20;
+/// Before the further lines of a sentence.
+pub(super) const INDENT: &str = "    ";
 const MS_PER_S: i64 = 1_000;
 const S_PER_MIN: i64 = 60;
 const MIN_PER_H: i64 = 60;
 const H_PER_DAY: i64 = 24;
 
 /// The lines to print.
-pub(super) fn lines(report: &Value, wants_sessions: bool) -> Vec<String> {
+pub(super) fn lines(report: &Value, wants_sessions: bool, width: Option<usize>) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(match wants_sessions {
         true => ["arbiter", "ssh", "held by the other site", "sessions there (age)", "remarks"],
-        false => ["arbiter", "ping", "round trip", "last answer", "why not"],
+        false => ["arbiter", "ping", "round trip", "last answer", "remarks"],
     });
     let mut rows: Vec<(&String, &Value)> = report["arbiters"].as_object().into_iter().flatten().collect();
     // Stable, so the names stay in order within each half.
     rows.sort_by_key(|(_, seen)| !is_trouble(seen, wants_sessions));
+    let told = if wants_sessions { sentences(&rows, width) } else { Vec::new() };
     for (name, seen) in rows {
         let row = if wants_sessions { session_row(report, seen) } else { ping_row(report, seen) };
         table.add_row([vec![name.clone()], row].concat());
@@ -33,8 +38,53 @@ pub(super) fn lines(report: &Value, wants_sessions: bool) -> Vec<String> {
     if let Some(column) = table.column_mut(2).filter(|_| !wants_sessions) {
         column.set_cell_alignment(CellAlignment::Right);
     }
+    fitted(&mut table, width);
     let mut lines = vec![table.to_string()];
-    lines.push(summary(report, wants_sessions));
+    lines.extend(told);
+    lines.extend(wrapped(&summary(report, wants_sessions), width));
+    lines
+}
+
+/// Breaks the cells of a table where a screen is narrower.
+pub(super) fn fitted(table: &mut Table, width: Option<usize>) {
+    if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+}
+
+/// What went wrong at each, in sentences below the table: within it they would squeeze everything else.
+fn sentences(rows: &[(&String, &Value)], width: Option<usize>) -> Vec<String> {
+    let told: Vec<(&String, String)> = rows
+        .iter()
+        .map(|(name, seen)| (*name, word(&seen["sshError"])))
+        .filter(|(_, sentence)| !sentence.is_empty())
+        .collect();
+    let mut lines: Vec<String> = told
+        .iter()
+        .take(SENTENCES_SHOWN_MAX)
+        .flat_map(|(name, sentence)| wrapped(&format!("{name}: {sentence}"), width))
+        .collect();
+    if told.len() > SENTENCES_SHOWN_MAX {
+        let more = told.len() - SENTENCES_SHOWN_MAX;
+        lines.push(format!("and {more} more; --json tells of each"));
+    }
+    lines
+}
+
+/// A sentence in lines of this width; a longer word has a line to itself, so that it can be copied whole.
+pub(super) fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
+    let width = width.unwrap_or(usize::MAX);
+    let mut lines: Vec<String> = Vec::new();
+    for piece in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + piece.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(piece);
+            }
+            Some(_) => lines.push(format!("{INDENT}{piece}")),
+            None => lines.push(piece.to_owned()),
+        }
+    }
     lines
 }
 
@@ -45,18 +95,33 @@ fn is_trouble(seen: &Value, wants_sessions: bool) -> bool {
 fn ping_row(report: &Value, seen: &Value) -> Vec<String> {
     vec![
         if seen["ping"] == true { "answers" } else { "silent" }.to_owned(),
-        seen["rttMs"].as_f64().map(|rtt| format!("{rtt:.1} ms")).unwrap_or_default(),
+        seen["rttMs"].as_f64().map(round_trip).unwrap_or_default(),
         ago(report, &seen["lastGood"]).unwrap_or_else(|| "never seen".to_owned()),
-        word(&seen["why"]),
+        [Some(word(&seen["why"])).filter(|why| !why.is_empty()), old_address(seen)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<String>>()
+            .join("; "),
     ]
+}
+
+/// A round trip with as many digits as say something.
+pub(super) fn round_trip(ms: f64) -> String {
+    if ms < 1.0 { format!("{ms:.3} ms") } else { format!("{ms:.1} ms") }
+}
+
+/// That no name server told its address.
+fn old_address(seen: &Value) -> Option<String> {
+    seen["oldAddress"]
+        .as_str()
+        .map(|old| format!("no name server answers; asked at its last known address {old}"))
 }
 
 fn session_row(report: &Value, seen: &Value) -> Vec<String> {
     let is_known = seen["ssh"] == "ok";
-    let remarks = match ago(report, &seen["absentSince"]) {
-        Some(since) => format!("the other site is absent, first seen so {since}"),
-        None => word(&seen["sshError"]),
-    };
+    let absent = ago(report, &seen["absentSince"])
+        .map(|since| format!("the other site is absent, first seen so {since}"));
+    let remarks: Vec<String> = absent.into_iter().chain(old_address(seen)).collect();
     vec![
         word(&seen["ssh"]),
         match (is_known, seen["managed"] == true) {
@@ -66,7 +131,7 @@ fn session_row(report: &Value, seen: &Value) -> Vec<String> {
         }
         .to_owned(),
         sessions(&seen["sessions"]),
-        remarks,
+        remarks.join("; "),
     ]
 }
 
@@ -149,18 +214,14 @@ mod tests {
             "r2": {"ssh": "auth", "sshError": "refused", "managed": false, "sessions": []},
             "r3": {"ssh": "ok", "managed": false, "sessions": [], "absentSince": "2026-01-01T00:07:50+00:00"},
         }});
-        let lines = lines(&report, true);
+        let lines = lines(&report, true, None);
         let at = |piece: &str| lines[0].find(piece).unwrap_or_else(|| panic!("no {piece} in {}", lines[0]));
         assert!(at("r2") < at("r1") && at("r1") < at("r3"));
-        for piece in [
-            "192.0.2.10 (4 s)",
-            "192.0.2.11 (not shown)",
-            "unknown, counts as yes",
-            "first seen so 2 min 10 s ago",
-        ] {
+        for piece in ["192.0.2.10 (4 s)", "192.0.2.11 (not shown)", "unknown", "2 min 10 s"] {
             at(piece);
         }
-        assert_eq!(lines[1], "1 of 3 reached by SSH, 1 held by the other site; not: 1 × auth");
+        assert_eq!(lines[1], "r2: refused");
+        assert_eq!(lines[2], "1 of 3 reached by SSH, 1 held by the other site; not: 1 × auth");
     }
 
     #[test]
@@ -169,11 +230,27 @@ mod tests {
             "r1": {"ping": true, "rttMs": 0.84, "lastGood": "2026-01-01T00:10:00+00:00"},
             "r2": {"ping": false, "why": "timeout"},
         }});
-        let lines = lines(&report, false);
-        for piece in ["0.8 ms", "now", "never seen", "timeout"] {
+        let lines = lines(&report, false, Some(80));
+        for piece in ["0.840 ms", "now", "never seen", "timeout"] {
             assert!(lines[0].contains(piece), "{piece}: {}", lines[0]);
         }
         assert_eq!(lines[1], "1 of 2 answer ping: below the warning threshold; not: 1 × timeout");
+    }
+
+    #[test]
+    fn a_look_that_failed_with_a_long_sentence_fits_into_a_narrow_screen() {
+        let why = "the log-in of user watchdog was refused (a key was tried; the server offers keyboard-interactive)";
+        let name = "2001:db8:1111:2222:3333:4444:5555:6666";
+        let seen = json!({"ssh": "auth", "sshError": why, "managed": false, "sessions": [], "oldAddress": "192.0.2.9"});
+        let report = json!({"time": "2026-01-01T00:10:00+00:00", "total": 1, "reachable": 0, "managed": 0, "arbiters": {name: seen}});
+        for wants_sessions in [true, false] {
+            let lines = lines(&report, wants_sessions, Some(80)).join("\n");
+            assert!(lines.lines().all(|line| line.chars().count() <= 80), "{lines}");
+            assert!(lines.lines().count() > 6, "{lines}");
+            assert!(lines.contains("last") && lines.contains("192.0.2.9"), "{lines}");
+        }
+        let long = format!("see {}", "x".repeat(100));
+        assert_eq!(wrapped(&long, Some(80)), ["see".to_owned(), format!("{INDENT}{}", "x".repeat(100))]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Globals, edit, exit, output};
 use crate::config::{self, Config, model};
 use crate::probe::ssh::host_key::HostKeyError;
-use crate::probe::ssh::{Adapter, Destination, SshError};
+use crate::probe::ssh::{Adapter, Destination, SshError, known_hosts};
 
 /// How long the arbiter may take to show its key.
 const SHOW_TIMEOUT: Duration = Duration::from_secs(20);
@@ -52,6 +52,9 @@ pub(super) fn run(globals: &Globals, args: &Args) -> ExitCode {
     };
     let Shown { kind, fingerprint } = &shown;
     output::line(&format!("{} port {} shows the host key {kind} {fingerprint}", arbiter.host, arbiter.port));
+    if let Err(why) = not_revoked(&config, arbiter, fingerprint) {
+        return failed(&format!("ALARM: {why}; nothing was pinned"), exit::FAILED);
+    }
     if arbiter.host_key.contains(fingerprint) {
         output::line("that is the pinned one; nothing is to be done");
         return exit::code(exit::OK);
@@ -81,6 +84,20 @@ pub(super) fn run(globals: &Globals, args: &Args) -> ExitCode {
 fn failed(message: &str, status: u8) -> ExitCode {
     output::failed(message);
     exit::code(status)
+}
+
+/// A revoked key is one that others may have by now, so nobody's word makes it the right one.
+fn not_revoked(config: &Config, arbiter: &model::Arbiter, fingerprint: &str) -> Result<(), String> {
+    let files = &config.ssh.known_hosts;
+    match known_hosts::revocation(files, &arbiter.host, arbiter.port, fingerprint) {
+        Ok(None) => Ok(()),
+        Ok(Some(known)) => Err(format!(
+            "{} revokes this key, so whoever shows it may be anybody. Give the device a new key; if the mark is wrong, \
+             remove it there",
+            known.place()
+        )),
+        Err(error) => Err(format!("whether this key is revoked is not known: {error}")),
+    }
 }
 
 /// Whether somebody says that the key is the device's own.

@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use serde_json::{Value, json};
 
+use super::answers::Answers;
 use super::files::{self, Made, Plan};
 use super::secrets::Shared;
 use super::text::Half;
@@ -62,15 +63,16 @@ pub(super) fn shared(paths: &Paths, there: Option<&There>) -> Result<Shared, Str
     }
 }
 
+/// The host key of this site, as the other one will see it.
+pub(super) fn own_host_key(answers: &Answers) -> Option<String> {
+    let shown =
+        crate::cli::arbiters::shown_by(&answers["site.vip"], port(answers), source(answers), Adapter::Russh);
+    shown.ok().map(|shown| shown.fingerprint)
+}
+
 /// Sends the other half to the other site.
 pub(super) fn configure(args: &Args, there: &There, plan: &Plan) -> Result<Made, String> {
-    let own_key = crate::cli::arbiters::shown_by(
-        &plan.answers["site.vip"],
-        port(&plan.answers),
-        source(&plan.answers),
-        Adapter::Russh,
-    );
-    let own_key = own_key.map(|shown| shown.fingerprint).unwrap_or_default();
+    let own_key = own_host_key(&plan.answers).unwrap_or_default();
     let half = match plan.half {
         Half::Active => Half::Standby,
         Half::Standby => Half::Active,
@@ -101,7 +103,7 @@ pub(super) fn trust(there: &There, made: &Made) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "both sites are configured, but the other one did not take the certificate: {}",
+        "both sites are configured, but the other one did not take the certificate ({}); run `init --replace` again",
         ran.stderr.trim()
     ))
 }
@@ -121,7 +123,10 @@ pub(super) fn join(globals: &Globals, args: &Args) -> Result<Value, Failed> {
     }
     let plan: Plan =
         serde_json::from_value(value).map_err(|error| failed(format!("they are not understood: {error}")))?;
-    refuse_if_there(&paths, args.replace)?;
+    // A command that was interrupted is repeated: the same pair, and nothing has run yet.
+    let is_repeated = known(&paths).is_some_and(|own| own.cluster_id == plan.shared.cluster_id)
+        && !paths.state_file.exists();
+    refuse_if_there(&paths, args.replace || is_repeated)?;
     let (files, made) = files::plan(&plan, &paths.config_file).map_err(failed)?;
     write::all(&files).map_err(failed)?;
     forget_role(&paths).map_err(failed)?;

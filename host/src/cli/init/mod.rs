@@ -24,8 +24,9 @@ use super::pair::site::There;
 use super::{Globals, exit, output, service};
 use crate::config::{Machine, Surroundings as _};
 use crate::paths::Paths;
-use crate::peer::remote::To;
+use crate::peer::remote::{Login, To};
 use crate::probe::ssh::Adapter;
+use crate::probe::ssh::known_hosts::standard_files;
 use answers::Answers;
 use files::{Made, Plan};
 use prerequisites::{Mark, Row};
@@ -115,14 +116,23 @@ fn init(globals: &Globals, args: &Args) -> Result<Value, Failed> {
     let rows = check(args, &answers, there.as_ref())?;
     let shared = join::shared(&paths, there.as_ref()).map_err(failed)?;
     let mut plan = Plan { half, answers, arbiters, shared, peer_certificate: None };
+    // Before the other site gets its half: what cannot be written here is not to be found out after that.
+    let (files, _) = files::plan(&plan, &paths.config_file).map_err(failed)?;
+    write::tried(&files).map_err(failed)?;
     let other = match &there {
         Some(there) => Some(join::configure(args, there, &plan).map_err(failed)?),
         None => None,
     };
     plan.peer_certificate = other.as_ref().map(|made| made.certificate.clone());
     let (files, made) = files::plan(&plan, &paths.config_file).map_err(failed)?;
-    write::all(&files).map_err(failed)?;
-    join::forget_role(&paths).map_err(failed)?;
+    let written = write::all(&files).and_then(|()| join::forget_role(&paths));
+    written.map_err(|why| match &other {
+        None => failed(why),
+        Some(_) => failed(format!(
+            "site {} is configured already, and this one is not: {why}; mend that and run `init --replace`",
+            plan.answers["peer.name"]
+        )),
+    })?;
     if let Some(there) = &there {
         join::trust(there, &made).map_err(failed)?;
     }
@@ -226,7 +236,9 @@ fn there(answers: &Answers) -> Result<There, String> {
             answers["ssh.identity"]
         )
     })?;
-    There::at(&answers["peer.name"], destination)
+    // No configuration says otherwise yet.
+    let known_hosts = standard_files(std::env::var("HOME").ok().as_deref());
+    There::at(&answers["peer.name"], Login { destination, known_hosts })
 }
 
 fn check(args: &Args, answers: &Answers, there: Option<&There>) -> Result<Vec<Row>, Failed> {

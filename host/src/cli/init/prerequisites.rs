@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::answers::Answers;
 use crate::cli::pair::site::There;
+use crate::cli::reach::{Reached, Wanted, from_every_node};
 use crate::daemon::ping_all;
 use crate::probe::ping::Pinger;
 use crate::probe::tcp;
@@ -15,6 +16,8 @@ use crate::probe::tcp;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest command at the other site.
 const THERE_LIMIT: Duration = Duration::from_secs(30);
+/// Longest look from all nodes there: they are asked at the same time.
+const REACH_LIMIT: Duration = Duration::from_secs(90);
 /// Bytes sent to see how fast the line is: a second at the recommended 100 Mbit/s would be 12.5 MB; a third of that.
 const SAMPLE_BYTES: usize = 4 << 20;
 /// The manual's recommendations.
@@ -160,8 +163,59 @@ pub(super) fn of_the_other_site(there: &There, answers: &Answers) -> Vec<Row> {
         Err(why) => (Mark::Fail, why),
     };
     rows.push(Row::new(mark, "the other site pings this site's virtual address", found));
+    rows.extend(of_every_node(there, answers));
     rows.push(bandwidth(there));
     rows
+}
+
+/// Whether every node of this site reaches the other one's virtual address, and every node there this one's: by ping,
+/// and by SSH, over which commands and files go.
+fn of_every_node(there: &There, answers: &Answers) -> Vec<Row> {
+    let wanted = |vip: &str, nodes: &str, host_key: Option<String>| Wanted {
+        vip: answers[vip].clone(),
+        port: super::port(answers),
+        user: answers["ssh.user"].clone(),
+        identity: answers["ssh.identity"].clone().into(),
+        host_key,
+        nodes: split(&answers[nodes]),
+    };
+    let peer_key = Some(answers["peer.hostKey"].clone()).filter(|key| !key.is_empty());
+    let here = from_every_node(&wanted("peer.vip", "site.nodes", peer_key));
+    let own_key = super::join::own_host_key(answers);
+    let asked = serde_json::to_vec(&wanted("site.vip", "peer.nodes", own_key)).unwrap_or_default();
+    let over_there = there.run(&["reach"], &asked, REACH_LIMIT).and_then(|ran| {
+        let said: Value = serde_json::from_str(ran.stdout.lines().last().unwrap_or_default())
+            .map_err(|_| crate::cli::pair::site::no_program(&ran))?;
+        serde_json::from_value(said["nodes"].clone()).map_err(|error| error.to_string())
+    });
+    let mut rows = reach("every node here reaches the other site by ping and SSH", here);
+    rows.extend(reach("every node there reaches this site by ping and SSH", over_there));
+    rows
+}
+
+fn reach(what: &'static str, reached: Result<Vec<Reached>, String>) -> Vec<Row> {
+    let rows = match reached {
+        Ok(reached) => reached,
+        Err(why) => return vec![Row::new(Mark::Warn, what, format!("it could not be looked at: {why}"))],
+    };
+    let row = |node: Reached| {
+        let name = &node.node;
+        match (&node.unasked, &node.ping, &node.ssh) {
+            (Some(why), ..) => Row::new(
+                Mark::Warn,
+                what,
+                format!("{name} could not be asked ({why}); try `ping` and `ssh` there by hand"),
+            ),
+            (None, None, None) => Row::new(Mark::Pass, what, name),
+            (None, ping, ssh) => {
+                let told = [("ping", ping), ("SSH", ssh)];
+                let told =
+                    told.iter().filter_map(|(way, why)| why.as_ref().map(|why| format!("{way}: {why}")));
+                Row::new(Mark::Fail, what, format!("{name}: {}", told.collect::<Vec<_>>().join("; ")))
+            }
+        }
+    };
+    rows.into_iter().map(row).collect()
 }
 
 fn bandwidth(there: &There) -> Row {
@@ -182,6 +236,28 @@ fn bandwidth(there: &There) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_does_not_reach_the_other_site_fails_and_one_that_cannot_be_asked_is_told() {
+        let node = |name: &str, unasked: Option<&str>, ping: Option<&str>, ssh: Option<&str>| Reached {
+            node: name.to_owned(),
+            unasked: unasked.map(str::to_owned),
+            ping: ping.map(str::to_owned),
+            ssh: ssh.map(str::to_owned),
+        };
+        let rows = reach(
+            "x",
+            Ok(vec![
+                node("n1", None, None, None),
+                node("n2", Some("no route"), None, None),
+                node("n3", None, Some("timeout"), Some("refused")),
+            ]),
+        );
+        let shown: Vec<(Mark, &str)> = rows.iter().map(|row| (row.mark, row.found.as_str())).collect();
+        assert_eq!(shown[0], (Mark::Pass, "n1"));
+        assert!(shown[1].0 == Mark::Warn && shown[1].1.contains("no route"), "{shown:?}");
+        assert_eq!(shown[2], (Mark::Fail, "n3: ping: timeout; SSH: refused"));
+    }
 
     #[test]
     fn unequal_sites_are_warned_of_and_two_families_fail() {

@@ -18,19 +18,47 @@ pub(super) struct Planned {
     pub(super) mode: u32,
 }
 
+/// Writes all files beside their places, and takes them away again.
+///
+/// # Errors
+/// When one cannot be written.
+pub(super) fn tried(files: &[Planned]) -> Result<(), String> {
+    let missing = missing_folders(files);
+    let result = prepared(files).map(drop);
+    for folder in missing {
+        // One that holds something by now is somebody else's.
+        let _ = fs::remove_dir(folder);
+    }
+    result
+}
+
+fn prepared(files: &[Planned]) -> Result<Vec<(NamedTempFile, &Path)>, String> {
+    let mut ready = Vec::new();
+    for file in files {
+        let written = beside(file).map_err(|error| {
+            format!("{} cannot be written ({error}); nothing was changed", file.path.display())
+        })?;
+        ready.push((written, file.path.as_path()));
+    }
+    Ok(ready)
+}
+
+/// Folders of these files that are not there yet, the innermost first.
+fn missing_folders(files: &[Planned]) -> Vec<PathBuf> {
+    let above = files.iter().flat_map(|file| file.path.ancestors().skip(1));
+    let mut missing: Vec<PathBuf> = above.filter(|folder| !folder.exists()).map(Path::to_owned).collect();
+    missing.sort();
+    missing.dedup();
+    missing.reverse();
+    missing
+}
+
 /// Writes all files beside their places, makes them durable, then moves every one into its place.
 ///
 /// # Errors
 /// When one cannot be written: then nothing has changed but empty folders.
 pub(super) fn all(files: &[Planned]) -> Result<(), String> {
-    let mut ready: Vec<(NamedTempFile, &Path)> = Vec::new();
-    for file in files {
-        let written = beside(file).map_err(|error| {
-            format!("{} cannot be written ({error}); nothing was changed", file.path.display())
-        })?;
-        ready.push((written, &file.path));
-    }
-    for (written, path) in ready {
+    for (written, path) in prepared(files)? {
         written.persist(path).map_err(|error| {
             format!("{} cannot be put in its place ({}); run `init` again", path.display(), error.error)
         })?;
@@ -71,6 +99,8 @@ mod tests {
         assert!(error.contains("nothing was changed"), "{error}");
         assert_eq!(fs::read_to_string(&old).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no rest of it lies around");
+        tried(&[planned(old.clone()), planned(folder.path().join("a/b/c"))]).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a trial leaves nothing behind");
         all(&[planned(old.clone()), planned(folder.path().join("a/b"))]).unwrap();
         assert_eq!(fs::read_to_string(&old).unwrap(), "new");
         assert_eq!(fs::metadata(&old).unwrap().permissions().mode() & 0o777, 0o600);

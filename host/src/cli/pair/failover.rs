@@ -105,9 +105,12 @@ fn refused() -> Stopped {
 fn command(site: &dyn Site, params: Value) -> Result<(), Stopped> {
     site.ask("operator", params).map(drop).map_err(|error| match error {
         SiteError::Refused(_, why) => Stopped::Refused(format!("site {} refuses: {why}", site.name())),
-        SiteError::Unreachable(why) | SiteError::Down(why) => {
-            Stopped::Refused(format!("site {} does not answer: {why}", site.name()))
-        }
+        SiteError::Down(why) => Stopped::Refused(format!("site {} does not answer: {why}", site.name())),
+        // The question may have arrived, and the answer not.
+        SiteError::Unreachable(why) => Stopped::Halfway(format!(
+            "site {} went away in the middle ({why}), and nobody knows whether it has begun; `health` there says so; repeat the command when it answers, it goes on from where both sites are",
+            site.name()
+        )),
     })
 }
 

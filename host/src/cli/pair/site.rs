@@ -11,8 +11,7 @@ use tokio::task::LocalSet;
 use crate::cli::client::{self, ClientError};
 use crate::config::{self, Config};
 use crate::frames::ResponseError;
-use crate::peer::remote::{self, Remote};
-use crate::probe::ssh::Destination;
+use crate::peer::remote::{self, Login, Remote};
 
 /// Longest answer of the other site to one question.
 const ASK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -78,7 +77,7 @@ pub(in crate::cli) struct Ran {
 #[derive(Debug)]
 pub(in crate::cli) struct There {
     name: String,
-    to: Destination,
+    to: Login,
     runtime: Runtime,
     local: LocalSet,
     remote: RefCell<Option<Remote>>,
@@ -92,7 +91,7 @@ impl There {
     }
 
     /// A site at this SSH server.
-    pub(in crate::cli) fn at(name: &str, to: Destination) -> Result<Self, String> {
+    pub(in crate::cli) fn at(name: &str, to: Login) -> Result<Self, String> {
         let (runtime, local) = crate::cli::runtime().map_err(|error| error.to_string())?;
         Ok(Self { name: name.to_owned(), to, runtime, local, remote: RefCell::new(None) })
     }

@@ -107,7 +107,7 @@ fn start_there(config: &Config, teller: &Teller) -> Result<Value, String> {
     };
     let there = There::new(config).map_err(unreachable)?;
     let version = there.run(&["--version"], b"", THERE_LIMIT).map_err(unreachable)?;
-    same_version(&version, peer)?.into_iter().for_each(|warning| teller.tell(&warning));
+    same_version(&version, peer).map_err(unreachable)?.into_iter().for_each(|warning| teller.tell(&warning));
     let ran = there.run(&["start", "-s", "--json"], b"", THERE_LIMIT).map_err(unreachable)?;
     let answer: Value =
         serde_json::from_str(ran.stdout.lines().last().unwrap_or_default()).unwrap_or_default();

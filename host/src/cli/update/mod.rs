@@ -1,26 +1,25 @@
 //! `toolkit config update`: one change at both sites, shown before it is made.
 
 mod groups;
+mod make;
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use toml_edit::DocumentMut;
 
-use super::arbiters::{change_file, edited};
 use super::pair::question;
 use super::pair::site::There;
-use super::{Globals, client, exit, output, service};
+use super::{Globals, exit, output};
+use crate::config::pending::Changes;
 use crate::config::{self, Config};
 use groups::Key;
+use make::Wanted;
 
 /// Longest work at the other site.
 const THERE_LIMIT: Duration = Duration::from_secs(60);
-const INPUT_BYTES_MAX: u64 = 1 << 20;
 
 /// Arguments of `toolkit config`.
 #[derive(Debug, clap::Subcommand)]
@@ -57,8 +56,14 @@ pub struct Args {
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "which")]
     changes: Vec<String>,
     /// Only here: the other site keeps what it has.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "later")]
     local: bool,
+    /// Where the other site cannot be asked now: store the change; the watchdog makes it at both sites when it can.
+    #[arg(long)]
+    later: bool,
+    /// Drop a change that is stored so.
+    #[arg(long, conflicts_with_all = ["which", "local", "later"])]
+    forget: bool,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -71,10 +76,10 @@ pub struct Args {
     /// With --accept: only whether it would be taken.
     #[arg(long, hide = true)]
     check: bool,
+    /// Make the change that is stored; not for people.
+    #[arg(long, hide = true, conflicts_with_all = ["which", "local", "later", "accept"])]
+    complete: bool,
 }
-
-/// Path to new value.
-type Changes = BTreeMap<String, String>;
 
 impl Args {
     fn group(&self) -> Option<&'static [Key]> {
@@ -94,7 +99,9 @@ impl Args {
 pub(super) fn run(globals: &Globals, args: ConfigArgs) -> ExitCode {
     let (result, is_json) = match &args {
         ConfigArgs::Facts => (facts(globals), true),
-        ConfigArgs::Update(args) if args.accept => (accept(globals, args), true),
+        ConfigArgs::Update(args) if args.accept => (make::accept(globals, args.check), true),
+        ConfigArgs::Update(args) if args.complete => (make::complete(globals), true),
+        ConfigArgs::Update(args) if args.forget => (make::forget(globals, args.json), args.json),
         ConfigArgs::Update(args) => (update(globals, args), args.json),
     };
     match result {
@@ -159,15 +166,20 @@ fn cluster_changes(document: &DocumentMut, facts: &Value) -> Changes {
 }
 
 fn update(globals: &Globals, args: &Args) -> Result<Value, String> {
+    // What was begun before comes first; only then is it known what stands at both sites.
+    make::finish_pending(globals, args)?;
     let (config, document) = loaded(globals)?;
     let there = if args.local { None } else { Some(There::new(&config)?) };
-    let unreachable = |why: String| {
-        format!(
-            "site {} cannot be asked ({why}), so nothing was changed; --local changes only this site",
-            config.peer.name
-        )
+    let facts = match there.as_ref().map(facts_there).transpose() {
+        Err(_) if args.later && args.group().is_some() => None,
+        facts => facts.map_err(|why| {
+            format!(
+                "site {} cannot be asked ({why}), so nothing was changed; --later stores the change, and the watchdog makes it at both sites when it can; --local changes only this site",
+                config.peer.name
+            )
+        })?,
     };
-    let facts = there.as_ref().map(facts_there).transpose().map_err(unreachable)?;
+    let is_later = facts.is_none() && !args.local;
     let cluster = facts.as_ref().map(|facts| cluster_changes(&document, facts)).unwrap_or_default();
     let (changes, is_cluster) = match args.group() {
         None if facts.is_none() => {
@@ -184,7 +196,7 @@ fn update(globals: &Globals, args: &Args) -> Result<Value, String> {
         .filter(|(path, _)| !is_cluster && groups::find(path).is_some_and(|key| key.is_shared))
         .map(|(path, value)| (path.clone(), value.clone()))
         .collect();
-    let stale = stale_there(&shared, facts.as_ref());
+    let stale = if is_later { shared } else { stale_there(&shared, facts.as_ref()) };
     show(args, &config, &document, &changes, &stale);
     if changes.is_empty() && stale.is_empty() {
         return Ok(json!({"ok": true, "changed": {}, "otherSite": {}}));
@@ -196,7 +208,11 @@ fn update(globals: &Globals, args: &Args) -> Result<Value, String> {
     if !is_agreed {
         return Err("nothing was changed".to_owned());
     }
-    make(globals, args, &config, there.as_ref(), &changes, &stale)
+    let wanted = Wanted { here: changes, there: stale };
+    if is_later {
+        return make::store(globals, &config, wanted, args.json);
+    }
+    make::make(globals, &config, there.as_ref(), wanted, args.json)
 }
 
 /// The manual's order: the clusters at both sites, then the core settings at both, then everything else.
@@ -304,97 +320,4 @@ fn show(args: &Args, config: &Config, document: &DocumentMut, changes: &Changes,
     for path in stale.keys() {
         output::line(&format!("site {} gets {path} as well", config.peer.name));
     }
-}
-
-fn make(
-    globals: &Globals,
-    args: &Args,
-    config: &Config,
-    there: Option<&There>,
-    changes: &Changes,
-    stale: &Changes,
-) -> Result<Value, String> {
-    let file = globals.paths().config_file;
-    // Both sites say first that they could; then both do it.
-    edited(&file, |document| apply(document, changes))?;
-    if let Some(there) = there.filter(|_| !stale.is_empty()) {
-        send(there, stale, true).map_err(|why| {
-            format!("site {} does not accept the change, so nothing was changed: {why}", config.peer.name)
-        })?;
-        send(there, stale, false).map_err(|why| {
-            format!("site {} could not be changed, and this one was not either: {why}", config.peer.name)
-        })?;
-    }
-    let done_here = change_file(&file, |document| apply(document, changes)).and_then(|()| reload(globals));
-    let is_reloaded = done_here.map_err(|why| {
-        format!(
-            "site {} has the change, and this one does not ({why}); repair that and repeat the command",
-            config.peer.name
-        )
-    })?;
-    if !args.json {
-        let told = if is_reloaded {
-            "the running watchdog has read it"
-        } else {
-            "no watchdog runs here; it counts from the next start"
-        };
-        output::line(&format!(
-            "changed here ({told}){}",
-            if stale.is_empty() { "" } else { " and at the other site" }
-        ));
-    }
-    Ok(
-        json!({"ok": true, "changed": changes.keys().collect::<Vec<_>>(), "otherSite": stale.keys().collect::<Vec<_>>(), "reloaded": is_reloaded}),
-    )
-}
-
-fn apply(document: &mut DocumentMut, changes: &Changes) -> Result<(), String> {
-    for (path, value) in changes {
-        let key = groups::find(path).ok_or_else(|| format!("{path} cannot be changed by this command"))?;
-        let value = key.check(value).map_err(|why| format!("{path} = \"{value}\": expected {why}"))?;
-        key.write(document, &value)?;
-    }
-    Ok(())
-}
-
-/// A running daemon reads the file at once.
-fn reload(globals: &Globals) -> Result<bool, String> {
-    let paths = globals.paths();
-    if service::running(&paths)?.is_none() {
-        return Ok(false);
-    }
-    client::ask(&paths.socket, "reload", json!({})).map(|_| true).map_err(|error| config::chain(&error))
-}
-
-fn send(there: &There, changes: &Changes, is_check: bool) -> Result<(), String> {
-    let input = serde_json::to_vec(changes).map_err(|error| error.to_string())?;
-    let mut words = vec!["toolkit", "config", "update", "--accept"];
-    if is_check {
-        words.push("--check");
-    }
-    let ran = there.run(&words, &input, THERE_LIMIT)?;
-    if ran.status == 0 {
-        return Ok(());
-    }
-    let said: Value = serde_json::from_str(ran.stdout.lines().last().unwrap_or_default()).unwrap_or_default();
-    Err(said["error"].as_str().map_or_else(|| ran.stderr.trim().to_owned(), str::to_owned))
-}
-
-/// The other site's changes.
-fn accept(globals: &Globals, args: &Args) -> Result<Value, String> {
-    let mut text = String::new();
-    let read = std::io::stdin().lock().take(INPUT_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| error.to_string())?;
-    let changes: Changes =
-        serde_json::from_str(&text).map_err(|error| format!("the changes are not understood: {error}"))?;
-    if let Some(path) = changes.keys().find(|path| !groups::find(path).is_some_and(|key| key.is_shared)) {
-        return Err(format!("{path} is not for another site to change"));
-    }
-    let file: &Path = &globals.paths().config_file;
-    if args.check {
-        edited(file, |document| apply(document, &changes))?;
-        return Ok(json!({"ok": true}));
-    }
-    change_file(file, |document| apply(document, &changes))?;
-    Ok(json!({"ok": true, "reloaded": reload(globals)?}))
 }

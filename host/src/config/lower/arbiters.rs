@@ -1,17 +1,17 @@
 //! `[[watchdog.failureDetection.arbiters]]`, lowered.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::sections;
 use dr_watchdog_sdk::threshold::{SCALE, Threshold};
-use regex::{Regex, RegexBuilder};
+use regex_lite::{Regex, RegexBuilder};
 
 use super::site::{check_host_key, word};
 use crate::config::defaults;
 use crate::config::error::quoted;
-use crate::config::model::{Arbiter, Custom, Kind, MASK};
+use crate::config::host::{Spelled, host_trouble};
+use crate::config::model::{Arbiter, Custom, Freshness, Kind, MASK};
 use crate::config::reader::{Keys, Reader};
 use crate::config::secret::{private_key, secret};
 use crate::probe::ssh::key_trouble;
@@ -28,8 +28,9 @@ const ARBITER: Keys = Keys {
         "command",
         "pattern",
         "ignore",
+        "freshness",
     ],
-    later: &["freshness", "markDir"],
+    later: &["markDir"],
 };
 const KINDS: [(&str, Kind); 5] = [
     ("auto", Kind::Auto),
@@ -38,8 +39,14 @@ const KINDS: [(&str, Kind); 5] = [
     ("bsd", Kind::Bsd),
     ("custom", Kind::Custom),
 ];
+const FRESHNESS: [(&str, Freshness); 4] = [
+    ("auto", Freshness::Auto),
+    ("age", Freshness::Age),
+    ("counter", Freshness::Counter),
+    ("presence", Freshness::Presence),
+];
 /// What the groups of a pattern may be named.
-const GROUPS: [&str; 6] = ["from", "fromPort", "port", "state", "ageMs", "ageS"];
+const GROUPS: [&str; 7] = ["from", "fromPort", "port", "state", "ageMs", "ageS", "counter"];
 /// Most memory of a compiled pattern.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Most arbiters: what one sweep and one look are made for.
@@ -48,13 +55,16 @@ const ARBITERS_MAX: usize = 1_000;
 const ARBITERS_RECOMMENDED_MIN: usize = 3;
 
 /// The arbiters as the sections show them, and as the program needs them.
-pub(super) fn arbiters(detection: &Reader<'_>) -> (Vec<sections::Arbiter>, Vec<Arbiter>) {
+pub(super) fn arbiters(
+    detection: &Reader<'_>,
+    fallback: Freshness,
+) -> (Vec<sections::Arbiter>, Vec<Arbiter>) {
     let tables = detection.tables("arbiters", ARBITER);
     if tables.len() > ARBITERS_MAX {
         detection.wrong("arbiters", format!("{} arbiters", tables.len()), format!("at most {ARBITERS_MAX}"));
         return (Vec::new(), Vec::new());
     }
-    let mut arbiters: Vec<Arbiter> = tables.iter().map(arbiter).collect();
+    let mut arbiters: Vec<Arbiter> = tables.iter().map(|table| arbiter(table, fallback)).collect();
     check_duplicates(&tables, &arbiters);
     let shown: Vec<sections::Arbiter> = arbiters.iter().map(shown).collect();
     let names = sections::FailureDetection { arbiters: shown.clone(), ..Default::default() }.arbiter_names();
@@ -64,12 +74,10 @@ pub(super) fn arbiters(detection: &Reader<'_>) -> (Vec<sections::Arbiter>, Vec<A
     (shown, arbiters)
 }
 
-fn arbiter(table: &Reader<'_>) -> Arbiter {
+fn arbiter(table: &Reader<'_>, fallback: Freshness) -> Arbiter {
     let host = table.required_text("host", "\"203.0.113.1\"");
-    let is_host = !host.chars().any(|c| c.is_whitespace() || c.is_control() || "@/[]\"'".contains(c));
-    let is_host_with_port = host.matches(':').count() == 1;
-    if !host.is_empty() && (!is_host || is_host_with_port) {
-        table.wrong("host", quoted(host), "an address or a name alone; the port has its own key");
+    if let Some(wrong) = host_trouble(host).filter(|_| !host.is_empty()) {
+        table.wrong("host", format!("{} ({})", quoted(host), wrong.what), wrong.instead);
     }
     let (password, private_key) = (secret(table, "password"), private_key(table, "privateKey"));
     let is_any_written = ["password", "privateKey"].iter().any(|key| table.get(key).is_some_and(is_filled));
@@ -96,6 +104,9 @@ fn arbiter(table: &Reader<'_>) -> Arbiter {
         table.warn("hostKey", &text);
     }
     let kind = word(table, "kind", &KINDS).unwrap_or(Kind::Auto);
+    let custom = custom(table, kind);
+    let freshness = freshness(table).unwrap_or(fallback);
+    check_freshness(table, kind, custom.as_ref(), freshness);
     Arbiter {
         name: String::new(),
         host: host.to_owned(),
@@ -105,8 +116,49 @@ fn arbiter(table: &Reader<'_>) -> Arbiter {
         private_key,
         kind,
         host_key,
-        custom: custom(table, kind),
+        custom,
+        freshness,
     }
+}
+
+/// `freshness`, if it is written and can be used.
+pub(super) fn freshness(table: &Reader<'_>) -> Option<Freshness> {
+    if table.text("freshness") == Some("mark") {
+        let found =
+            "\"mark\", which comes with the guard: the session that writes the mark is the lease's own";
+        table.wrong("freshness", found, "\"auto\", \"age\", \"counter\" or \"presence\"");
+        return None;
+    }
+    word(table, "freshness", &FRESHNESS)
+}
+
+/// A device that shows no age, or no counter, cannot be believed by one: every row there would count for ever, and
+/// the operator would wait for a failover that does not come.
+fn check_freshness(table: &Reader<'_>, kind: Kind, custom: Option<&Custom>, freshness: Freshness) {
+    let has_group = |names: &[&str]| {
+        custom.is_none_or(|custom| custom.pattern.capture_names().flatten().any(|name| names.contains(&name)))
+    };
+    let shows = match (freshness, kind) {
+        (Freshness::Auto | Freshness::Presence, _) | (_, Kind::Auto | Kind::Linux) => true,
+        (_, Kind::Junos | Kind::Bsd) => false,
+        (Freshness::Age, Kind::Custom) => has_group(&["ageMs", "ageS"]),
+        (Freshness::Counter, Kind::Custom) => has_group(&["counter"]),
+    };
+    if shows {
+        return;
+    }
+    let what = quoted(freshness.word());
+    let expected = match kind {
+        Kind::Custom if freshness == Freshness::Counter => {
+            "a pattern with the group (?<counter>\\d+) around what the device has received on the session"
+        }
+        Kind::Custom => "a pattern with the group (?<ageMs>\\d+) or (?<ageS>\\d+)",
+        _ => {
+            "\"presence\" or \"auto\"; or kind = \"custom\" with a command whose answer shows it, and a group for it in \
+             the pattern"
+        }
+    };
+    table.wrong("freshness", format!("{what} at a device that does not show it"), expected);
 }
 
 /// The command and the patterns of kind `custom`; with any other kind they are refused, as they would do nothing.
@@ -191,15 +243,12 @@ fn shown(arbiter: &Arbiter) -> sections::Arbiter {
 
 /// One arbiter twice would count twice.
 fn check_duplicates(tables: &[Reader<'_>], arbiters: &[Arbiter]) {
-    let mut seen: BTreeMap<(String, u16), usize> = BTreeMap::new();
+    let mut seen: BTreeMap<(Spelled, u16), usize> = BTreeMap::new();
     for (table, arbiter) in tables.iter().zip(arbiters) {
         if arbiter.host.is_empty() {
             continue;
         }
-        let host = match arbiter.host.parse::<IpAddr>() {
-            Ok(address) => address.to_canonical().to_string(),
-            Err(_) => arbiter.host.trim_end_matches('.').to_lowercase(),
-        };
+        let host = Spelled::of(&arbiter.host);
         let line = table.line_of("host");
         if let Some(first) = seen.get(&(host.clone(), arbiter.port)) {
             let found =

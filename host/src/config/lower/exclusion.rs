@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::defaults;
 use crate::config::error::quoted;
-use crate::config::model::{Exclusion, ExclusionMode};
+use crate::config::model::{Exclusion, ExclusionMode, Freshness};
 use crate::config::reader::{Keys, Reader};
 use crate::config::values::{self, spelled};
 
@@ -21,9 +21,20 @@ const EXCLUSION: Keys = Keys {
         "wait",
         "holdAddress",
         "peerHoldAddresses",
+        "freshness",
     ],
-    later: &["freshness", "resumeAlone", "honourBeStandby", "fence"],
+    later: &["resumeAlone", "honourBeStandby", "fence"],
 };
+/// What F is reckoned from, with itself.
+const OF_WAIT: [&str; 7] = [
+    "exclusion.wait",
+    "exclusion.lease",
+    "exclusion.fenceDeadline",
+    "exclusion.look",
+    "exclusion.lookTimeout",
+    "exclusion.clockError",
+    "exclusion.slack",
+];
 /// A clock that is wrong by more than a tenth is broken.
 const CLOCK_ERROR_MAX: f64 = 0.1;
 const PPM: f64 = 1e6;
@@ -36,14 +47,22 @@ pub(super) struct Beside {
     pub(super) wait_duration_s: Option<u64>,
 }
 
-pub(super) fn exclusion(root: &Reader<'_>, beside: Beside) -> Exclusion {
-    let table = root.table("exclusion", EXCLUSION);
+pub(super) fn table<'a>(root: &Reader<'a>) -> Reader<'a> {
+    root.table("exclusion", EXCLUSION)
+}
+
+/// What counts for arbiters that say nothing of their own.
+pub(super) fn freshness(table: &Reader<'_>) -> Freshness {
+    super::arbiters::freshness(table).unwrap_or_default()
+}
+
+pub(super) fn exclusion(table: &Reader<'_>, beside: Beside) -> Exclusion {
     let clock_error = table.value("clockError", "a share from 0 to 0.1, or text such as \"1%\"", |raw| {
         values::share(raw).filter(|share| (0.0..=CLOCK_ERROR_MAX).contains(share))
     });
     let slack = table.value("slack", values::SPAN_FORM, |raw| values::span(raw, true));
     let mut exclusion = Exclusion {
-        mode: mode(&table),
+        mode: mode(table),
         keep_alive: table.span("keepAlive").unwrap_or(defaults::KEEP_ALIVE),
         lease: table.span("lease").unwrap_or(defaults::LEASE),
         fence_deadline: table.span("fenceDeadline").unwrap_or(defaults::FENCE_DEADLINE),
@@ -56,7 +75,7 @@ pub(super) fn exclusion(root: &Reader<'_>, beside: Beside) -> Exclusion {
         peer_hold_addresses: table.addresses("peerHoldAddresses"),
     };
     exclusion.wait = table.span("wait").unwrap_or_else(|| default_wait(&exclusion));
-    check(&table, &exclusion, beside);
+    check(table, &exclusion, beside);
     exclusion
 }
 
@@ -86,7 +105,8 @@ fn mode(table: &Reader<'_>) -> ExclusionMode {
 
 fn check(table: &Reader<'_>, exclusion: &Exclusion, beside: Beside) {
     let lease = exclusion.lease;
-    if lease < exclusion.keep_alive * 3 {
+    let is_known = |keys: &[&str]| !table.report.is_any_wrong(keys);
+    if lease < exclusion.keep_alive * 3 && is_known(&["exclusion.lease", "exclusion.keepAlive"]) {
         table.wrong(
             "lease",
             spelled(lease),
@@ -96,7 +116,8 @@ fn check(table: &Reader<'_>, exclusion: &Exclusion, beside: Beside) {
             ),
         );
     }
-    if lease < beside.heartbeat_timeout * 2 {
+    let is_timeout_known = is_known(&["exclusion.lease", "watchdog.heartbeat.timeout"]);
+    if lease < beside.heartbeat_timeout * 2 && is_timeout_known {
         table.wrong(
             "lease",
             spelled(lease),
@@ -104,7 +125,7 @@ fn check(table: &Reader<'_>, exclusion: &Exclusion, beside: Beside) {
         );
     }
     let least = exclusion.least_wait();
-    if exclusion.wait < least {
+    if exclusion.wait < least && is_known(&OF_WAIT) {
         table.wrong("wait", spelled(exclusion.wait), format!("at least F = {}", formula(exclusion)));
     }
     if beside.heartbeat_interval > lease / 2 {

@@ -58,9 +58,11 @@ fn lower(report: &Report<'_>, node: &Node) -> Config {
     let root = Reader::root(report, node, ROOT);
     let site = site::site(&root);
     let peer = site::peer(&root, &site.name);
-    let watchdog::Lowered { watchdog, wait_duration_s, arbiters } = watchdog::watchdog(&root);
+    let exclusion_table = exclusion::table(&root);
+    let freshness = exclusion::freshness(&exclusion_table);
+    let watchdog::Lowered { watchdog, wait_duration_s, arbiters } = watchdog::watchdog(&root, freshness);
     let exclusion = exclusion::exclusion(
-        &root,
+        &exclusion_table,
         exclusion::Beside {
             heartbeat_timeout: watchdog.heartbeat.timeout.duration(),
             heartbeat_interval: watchdog.heartbeat.interval.duration(),

@@ -13,11 +13,11 @@ use crate::config::reader::{Keys, Reader, described};
 use crate::config::values;
 use crate::policy::pin::SHA256_DIGITS;
 use crate::policy::terms::Layer;
-use crate::policy::{Grant, Terms};
+use crate::policy::{Grant, SCRIPT_MEMORY_BYTES, Terms};
 
 const POLICY: Keys = Keys::new(&["deadline", "memory", "config", "script", "sandbox", "grants", "sha256"]);
 const SANDBOX: Keys = Keys::new(&["uid", "seccomp", "landlock"]);
-const SCRIPT: Keys = Keys::new(&["user", "env", "secrets"]);
+const SCRIPT: Keys = Keys::new(&["user", "env", "secrets", "memory", "processes"]);
 /// Least memory of a guest: below it no interpreter starts.
 const MEMORY_BYTES_MIN: u64 = 4 << 20;
 /// Most memory of a guest.
@@ -29,21 +29,36 @@ const VARIABLES_MAX: usize = 256;
 
 pub(super) fn policy(root: &Reader<'_>, custom: Option<PathBuf>) -> Policy {
     let table = root.table("policy", POLICY);
-    let memory = table.value("memory", values::SIZE_FORM, values::size);
-    if let Some(bytes) = memory.filter(|bytes| !(MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX).contains(bytes)) {
-        table.wrong("memory", format!("{bytes} bytes"), "from 4MiB to 64GiB");
-    }
+    let memory = memory(&table);
     let script = table.table("script", SCRIPT);
+    let mut terms = terms(&table);
+    terms.script_memory_bytes = self::memory(&script).or(Some(SCRIPT_MEMORY_BYTES));
+    terms.is_script_among_others = match script.text("processes").map(str::trim) {
+        None | Some("own") => false,
+        Some("machine") => true,
+        Some(other) => {
+            script.wrong("processes", quoted(other), "\"own\" or \"machine\"");
+            false
+        }
+    };
     Policy {
         custom,
         deadline: table.span("deadline").unwrap_or(defaults::POLICY_DEADLINE),
         memory_bytes: memory.unwrap_or(defaults::POLICY_MEMORY_BYTES),
         config: config(&table),
-        terms: terms(&table),
+        terms,
         script_user: script.text("user").map(str::trim).filter(|user| !user.is_empty()).map(str::to_owned),
         script_env: environment(&script),
         script_secrets: script.is_true("secrets").unwrap_or(true),
     }
+}
+
+fn memory(table: &Reader<'_>) -> Option<u64> {
+    let memory = table.value("memory", values::SIZE_FORM, values::size);
+    if let Some(bytes) = memory.filter(|bytes| !(MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX).contains(bytes)) {
+        table.wrong("memory", format!("{bytes} bytes"), "from 4MiB to 64GiB");
+    }
+    memory
 }
 
 fn terms(table: &Reader<'_>) -> Terms {

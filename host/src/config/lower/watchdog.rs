@@ -9,7 +9,7 @@ use dr_watchdog_sdk::threshold::{SCALE, Threshold, ThresholdError};
 use super::arbiters;
 use crate::config::defaults;
 use crate::config::error::quoted;
-use crate::config::model::Arbiter;
+use crate::config::model::{Arbiter, Freshness};
 use crate::config::reader::{Keys, Reader};
 use crate::config::values::{self, spelled};
 
@@ -29,7 +29,7 @@ pub(super) struct Lowered {
     pub(super) arbiters: Vec<Arbiter>,
 }
 
-pub(super) fn watchdog(root: &Reader<'_>) -> Lowered {
+pub(super) fn watchdog(root: &Reader<'_>, freshness: Freshness) -> Lowered {
     let table = root.table("watchdog", WATCHDOG);
     let heartbeat = heartbeat(&table.table("heartbeat", HEARTBEAT));
     let notification = notification(&table.table("notification", NOTIFICATION));
@@ -37,7 +37,7 @@ pub(super) fn watchdog(root: &Reader<'_>) -> Lowered {
     let threshold = thresholds(&detection.table("threshold", THRESHOLD));
     let is_custom = detection.is_true("isCustom").unwrap_or_default();
     let (wait_duration, wait_duration_s) = wait_duration(&detection);
-    let (shown, arbiters) = arbiters::arbiters(&detection);
+    let (shown, arbiters) = arbiters::arbiters(&detection, freshness);
     arbiters::check_count(&detection, arbiters.len(), is_custom, threshold.failover);
     let failure_detection = FailureDetection {
         is_custom,
@@ -64,7 +64,9 @@ fn heartbeat(table: &Reader<'_>) -> Heartbeat {
     };
     let (timeout, tries) = (heartbeat.timeout.duration(), heartbeat.retries + 1);
     let round = timeout * tries;
-    if heartbeat.interval.duration() < round {
+    let keys = ["retries", "timeout", "interval"].map(|key| table.path_of(key));
+    let is_known = !table.report.is_any_wrong(&keys.each_ref().map(String::as_str));
+    if is_known && heartbeat.interval.duration() < round {
         table.wrong(
             "interval",
             format!("{}, shorter than one round", spelled(heartbeat.interval.duration())),
@@ -110,7 +112,8 @@ fn thresholds(table: &Reader<'_>) -> Thresholds {
             .unwrap_or_else(|| Thresholds::adjust_managed_beside(failover)),
         warning: threshold(table, "warning").unwrap_or(manual.warning),
     };
-    if thresholds.adjust_managed > thresholds.failover {
+    let is_known = !table.report.is_any_wrong(&[&table.path_of("failover"), &table.path_of("adjustManaged")]);
+    if is_known && thresholds.adjust_managed > thresholds.failover {
         table.wrong(
             "adjustManaged",
             format!("{} above failover = {}", thresholds.adjust_managed, thresholds.failover),

@@ -127,10 +127,10 @@ fn what_does_nothing_yet_is_refused() {
         ("", "[policy]\nsha256 = \"ab\"\n", 14, "policy.sha256", &["64 digits"]),
         (
             "",
-            "freshness = \"auto\"\n",
+            "freshness = \"mark\"\n",
             13,
             "watchdog.failureDetection.arbiters.0.freshness",
-            &["not in this version"],
+            &["comes with the guard", "\"counter\""],
         ),
         (
             "",
@@ -147,6 +147,25 @@ fn what_does_nothing_yet_is_refused() {
             &["\"custom\" without command or pattern"],
         ),
         ("", "command = \"x\"\n", 13, "watchdog.failureDetection.arbiters.0.command", &["at another kind"]),
+    ]);
+}
+
+#[test]
+fn a_freshness_that_the_device_does_not_show_is_told() {
+    let key = "watchdog.failureDetection.arbiters.0.freshness";
+    check(&[
+        ("", "freshness = \"countr\"\n", 13, key, &["\"countr\"", "did you mean \"counter\""]),
+        ("", "kind = \"junos\"\nfreshness = \"counter\"\n", 14, key, &["does not show it", "\"presence\""]),
+        ("", "freshness = \"age\"\nkind = \"bsd\"\n", 13, key, &["\"age\" at a device", "kind = \"custom\""]),
+        (
+            "",
+            "kind = \"custom\"\ncommand = \"x\"\npattern = '(?<from>.)'\nfreshness = \"counter\"\n",
+            16,
+            key,
+            &["(?<counter>"],
+        ),
+        ("", "[exclusion]\nfreshness = \"mark\"\n", 14, "exclusion.freshness", &["comes with the guard"]),
+        ("", "kind = \"junos\"\n[exclusion]\nfreshness = \"counter\"\n", 9, key, &["does not show it"]),
     ]);
 }
 

@@ -196,3 +196,21 @@ fn mail_keys_and_double_tables_are_checked() {
         ("", "[pgsql]\n[psql]\n", 14, "psql", &["one of them"]),
     ]);
 }
+
+#[test]
+fn a_key_that_is_wrong_already_makes_no_other_key_wrong() {
+    for (text, key) in [
+        ("[watchdog.heartbeat]\ntimeout = \"soon\"\ninterval = 10\n", "watchdog.heartbeat.timeout"),
+        ("[watchdog.heartbeat]\nretries = -1\ninterval = 10\n", "watchdog.heartbeat.retries"),
+        (
+            "[watchdog.failureDetection.threshold]\nfailover = 7000\nadjustManaged = 0.6\n",
+            "watchdog.failureDetection.threshold.failover",
+        ),
+        ("[exclusion]\nlease = \"long\"\nwait = 70\n", "exclusion.lease"),
+        ("[exclusion]\nkeepAlive = \"often\"\nlease = 20\n", "exclusion.keepAlive"),
+    ] {
+        let errors = errors(&format!("{LEAST}{text}"));
+        let keys: Vec<&str> = errors.errors.iter().map(|error| error.key.as_str()).collect();
+        assert_eq!(keys, [key], "{text}{errors}");
+    }
+}

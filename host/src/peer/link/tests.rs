@@ -46,7 +46,7 @@ async fn what_one_site_sends_the_other_hears() {
         (config(0, "127.0.1.1", "127.0.1.2", port, ""), config(1, "127.0.1.2", "127.0.1.1", port, ""));
     let (mut a, b) = (open(&one), open(&two));
     let mut at_b = b.receiver();
-    a.send(Phase::Active, 6, false);
+    a.send(Phase::Active, 6, false, None);
     let heard = next(&mut at_b).await;
     let beat = heard.beat(Utc::from_unix_ms(5));
     assert_eq!((beat.site_index, beat.epoch, beat.phase), (0, 6, Phase::Active));
@@ -54,7 +54,7 @@ async fn what_one_site_sends_the_other_hears() {
         (beat.config_equal, beat.automatic_failover, beat.heard),
         (Some(true), false, Utc::from_unix_ms(5))
     );
-    a.send(Phase::Demoting, 6, true);
+    a.send(Phase::Demoting, 6, true, None);
     let heard = next(&mut at_b).await;
     assert_eq!((heard.message.phase, heard.message.sequence), (Phase::Demoting, 2));
     assert_eq!(heard.from.ip().to_string(), "127.0.1.1");
@@ -80,6 +80,7 @@ async fn another_key_noise_and_a_repetition_are_refused_and_counted_and_the_next
         wall_ms: wall_ms(),
         epoch: 0,
         config_hash: [9; HASH_BYTES],
+        turn: None,
     };
     let right = wire::encode(&message, &Key::new(b"0123456789abcdef"));
     let wrong = wire::encode(&message, &Key::new(b"0123456789abcdeX"));
@@ -89,13 +90,13 @@ async fn another_key_noise_and_a_repetition_are_refused_and_counted_and_the_next
     let heard = next(&mut at_b).await;
     assert!(!heard.config_equal, "other settings are told apart");
     let mut a = open(&one);
-    a.send(Phase::Standby, 0, true);
+    a.send(Phase::Standby, 0, true, None);
     assert_eq!(next(&mut at_b).await.message.instance, a.start.instance);
     // The earlier instance is now one of the past.
     intruder
         .send_to(&wire::encode(&Message { sequence: 2, ..message }, &Key::new(b"0123456789abcdef")), to)
         .unwrap();
-    a.send(Phase::Standby, 0, true);
+    a.send(Phase::Standby, 0, true, None);
     assert_eq!(next(&mut at_b).await.message.sequence, 2);
     let expected = Rejected { malformed: 2, wrong_key: 1, replayed: 1, duplicate: 1, ..Rejected::default() };
     assert_eq!(b.rejected(), expected);
@@ -117,8 +118,8 @@ async fn a_reopened_link_keeps_its_socket_its_start_and_what_it_heard() {
     let two = config(1, "127.0.4.2", "127.0.4.1", port, "");
     let changed = config(1, "127.0.4.2", "127.0.4.1", port, "[exclusion]\nslack = 4");
     let (mut a, mut old) = (open(&one), open(&two));
-    old.send(Phase::Standby, 0, true);
-    a.send(Phase::Active, 2, true);
+    old.send(Phase::Standby, 0, true, None);
+    a.send(Phase::Active, 2, true, None);
     assert!(next(&mut old.receiver()).await.config_equal);
     let second = Link::open(&two);
     assert!(matches!(second, Err(PeerError::Socket { .. })), "the port is taken: {second:?}");
@@ -126,11 +127,11 @@ async fn a_reopened_link_keeps_its_socket_its_start_and_what_it_heard() {
     let (mut at_old, mut at_new) = (old.receiver(), new.receiver());
     drop(old);
     assert_eq!(tokio::time::timeout(WAIT, at_old.receive()).await.unwrap(), None);
-    a.send(Phase::Active, 2, true);
+    a.send(Phase::Active, 2, true, None);
     let heard = next(&mut at_new).await;
     assert_eq!((heard.message.sequence, heard.config_equal), (2, false));
     let mut at_a = a.receiver();
-    new.send(Phase::Standby, 0, true);
+    new.send(Phase::Standby, 0, true, None);
     let (first, second) = (next(&mut at_a).await.message, next(&mut at_a).await.message);
     assert_eq!((first.instance, first.sequence + 1), (second.instance, second.sequence));
     assert!(Link::is_same(&two, &two.clone()) && !Link::is_same(&two, &changed));
@@ -146,8 +147,8 @@ async fn beside_the_source_address_the_vip_is_heard_and_every_node_is_told() {
     let (mut a, b) = (open(&one), open(&two));
     assert_eq!(b.local_addresses().len(), 2);
     let mut at_b = b.receiver();
-    a.send(Phase::Active, 2, true);
-    a.send(Phase::Active, 2, true);
+    a.send(Phase::Active, 2, true, None);
+    a.send(Phase::Active, 2, true, None);
     assert_eq!(next(&mut at_b).await.message.sequence, 1);
     assert_eq!(next(&mut at_b).await.message.sequence, 2);
     // Both addresses lead here, so each message came twice.

@@ -60,6 +60,11 @@ pub(super) fn ask_for_errors(socket: &OwnedFd, is_ipv4: bool) -> io::Result<()> 
     Ok(())
 }
 
+/// Whether this machine has no room for a packet just now, which says nothing about anybody.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(nix::Error::ENOBUFS as i32)
+}
+
 /// An error that was reported about an echo.
 #[derive(Debug)]
 pub(super) struct Reported {
@@ -107,7 +112,7 @@ pub(super) fn next_error(socket: &impl AsFd) -> io::Result<Reported> {
     }
 }
 
-fn address(of: &SockaddrStorage) -> Option<IpAddr> {
+pub(super) fn address(of: &SockaddrStorage) -> Option<IpAddr> {
     let v4 = of.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
     v4.or_else(|| of.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))
 }

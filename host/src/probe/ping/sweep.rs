@@ -15,8 +15,9 @@ use tokio::time::Instant;
 
 use super::{
     DRAIN, ECHO_REPLY_V4, ECHO_REPLY_V6, LATE, PAYLOAD, PingError, PingOutcome, REPLY_BYTES, SEND_TRIES,
-    socket,
+    arrival, socket,
 };
+use arrival::Arrival;
 
 /// Most echoes outstanding: each has a sequence number of 16 bits to itself.
 const OUTSTANDING_MAX: usize = 1 << 16;
@@ -79,6 +80,7 @@ impl Sweeper {
         let owned = socket.into();
         let granted = socket::raise_buffer(&owned).map_err(PingError::Socket)?;
         socket::ask_for_errors(&owned, is_ipv4).map_err(PingError::Socket)?;
+        arrival::ask_for_stamps(&owned).map_err(PingError::Socket)?;
         let socket = UdpSocket::from(owned);
         let watched =
             socket.try_clone().and_then(tokio::net::UdpSocket::from_std).map_err(PingError::Socket)?;
@@ -196,12 +198,15 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
                 continue;
             }
             match self.send_one(host) {
-                Ok(()) => self.opened(host, None),
-                Err(error) if is_full(&error) => {
+                Ok(sent) => self.opened(host, sent, None),
+                Err(error) if socket::is_full(&error) => {
                     self.queue.push_front(host);
                     return true;
                 }
-                Err(error) => self.opened(host, Some(format!("the echo could not be sent: {error}"))),
+                Err(error) => {
+                    let said = format!("the echo could not be sent: {error}");
+                    self.opened(host, Instant::now(), Some(said));
+                }
             }
             self.receive_one();
             sent += 1;
@@ -216,15 +221,17 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
 
     /// Sends one echo. An error that a router reported about another echo may come back from a send, so the next
     /// try comes at once.
-    fn send_one(&mut self, host: usize) -> io::Result<()> {
+    fn send_one(&mut self, host: usize) -> io::Result<Instant> {
         let sequence = sequence_of(self.echoes.len());
         self.packet[6..HEADER_BYTES].copy_from_slice(&sequence.to_be_bytes());
         let to = SocketAddr::new(self.targets[host], 0);
         let mut refused = None;
         for _ in 0..SEND_TRIES {
+            // Before the echo leaves: a short way has the answer here before the call returns.
+            let sent = Instant::now();
             match self.sweeper.socket.send_to(&self.packet, to) {
-                Ok(_) => return Ok(()),
-                Err(error) if is_full(&error) => return Err(error),
+                Ok(_) => return Ok(sent),
+                Err(error) if socket::is_full(&error) => return Err(error),
                 Err(error) => refused = Some(error),
             }
             self.read_errors();
@@ -232,7 +239,7 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
         Err(refused.unwrap_or_else(|| ErrorKind::WouldBlock.into()))
     }
 
-    fn opened(&mut self, host: usize, said: Option<String>) {
+    fn opened(&mut self, host: usize, sent: Instant, said: Option<String>) {
         let state = &mut self.hosts[host];
         state.tries_left -= 1;
         if let (Some(said), 0) = (&said, state.tries_left) {
@@ -244,7 +251,7 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
         let position = self.echoes.len();
         state.last = position;
         self.by_sequence[usize::from(sequence_of(position))] = position + 1;
-        self.echoes.push(Echo { host, sent: Instant::now(), is_open: true, said });
+        self.echoes.push(Echo { host, sent, is_open: true, said });
         self.outstanding += 1;
     }
 
@@ -275,10 +282,10 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
     fn receive_one(&mut self) -> bool {
         let mut bytes = [0; HEADER_BYTES];
         // The rest of the packet is dropped by the kernel: the header says it all.
-        match self.sweeper.socket.recv_from(&mut bytes) {
-            Ok((length, from)) => {
-                if length == HEADER_BYTES {
-                    self.received(bytes, from.ip());
+        match arrival::receive(&self.sweeper.socket, &mut bytes) {
+            Ok(Arrival { length, from, unread }) => {
+                if let Some(from) = from.filter(|_| length == HEADER_BYTES) {
+                    self.received(bytes, from, unread);
                 }
                 true
             }
@@ -291,7 +298,7 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
         }
     }
 
-    fn received(&mut self, header: [u8; HEADER_BYTES], from: IpAddr) {
+    fn received(&mut self, header: [u8; HEADER_BYTES], from: IpAddr, unread: Duration) {
         let expected = if self.sweeper.is_ipv4 { ECHO_REPLY_V4 } else { ECHO_REPLY_V6 };
         let [kind, _, _, _, _, _, high, low] = header;
         let Some(position) = self.echo_with(u16::from_be_bytes([high, low]), from) else { return };
@@ -303,7 +310,10 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
             // A reply to an earlier try is as good: the host lives.
             self.close(self.hosts[host].last);
             self.close(position);
-            self.finish(host, PingOutcome::Answered { rtt: sent.elapsed() });
+            // How long it lay here is this program's doing, unless the clock was set in the meantime.
+            let elapsed = sent.elapsed();
+            let rtt = elapsed.checked_sub(unread).unwrap_or(elapsed);
+            self.finish(host, PingOutcome::Answered { rtt });
         }
     }
 
@@ -384,9 +394,4 @@ impl<'a, F: FnMut(usize, PingOutcome)> Run<'a, F> {
 
 const fn sequence_of(position: usize) -> u16 {
     (position % OUTSTANDING_MAX) as u16
-}
-
-/// Whether this machine has no room for a packet just now, which says nothing about anybody.
-fn is_full(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32)
 }

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::PublicKey;
 use sha1::Sha1;
 
-use super::host_key::HostKeyError;
+use super::host_key::{self, HostKeyError};
 
 /// Largest file that is read: a hundred thousand hosts.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -55,6 +55,25 @@ pub fn read(file: &Path, host: &str, port: u16) -> Result<Vec<Known>, HostKeyErr
     }
     let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
     Ok(find(&String::from_utf8_lossy(&text), file, host, port))
+}
+
+/// Where these files revoke a key of a host, told by its fingerprint.
+///
+/// # Errors
+/// When a file exists but cannot be read: then nobody knows.
+pub fn revocation(
+    files: &[PathBuf],
+    host: &str,
+    port: u16,
+    fingerprint: &str,
+) -> Result<Option<Known>, HostKeyError> {
+    for file in files {
+        let mut revoked = read(file, host, port)?.into_iter().filter(|known| known.is_revoked);
+        if let Some(known) = revoked.find(|known| host_key::fingerprint(&known.key) == fingerprint) {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
 }
 
 /// The keys in a text. A line that is not understood concerns no host: `ssh` passes it over, and a key of a kind

@@ -3,6 +3,7 @@
 //! One trait, so that another library can do the same work. Every step has to end by one deadline: a server that
 //! accepts a connection and then says nothing costs its deadline, no more.
 
+mod greeting;
 pub mod host_key;
 pub mod known_hosts;
 mod login;
@@ -242,10 +243,9 @@ impl SshError {
     /// The word for it in evidence and to policies.
     pub const fn outcome(&self) -> SshOutcome {
         match self {
-            Self::Dns(ResolveError::Timeout(..))
-            | Self::Unreachable(TcpError::Timeout(..))
-            | Self::Timeout(_) => SshOutcome::Timeout,
-            Self::Dns(_) => SshOutcome::Dns,
+            // Nobody has asked the device itself yet.
+            Self::Dns(_) | Self::Timeout(Step::Resolve) => SshOutcome::Dns,
+            Self::Unreachable(TcpError::Timeout(..)) | Self::Timeout(_) => SshOutcome::Timeout,
             Self::Unreachable(_) => SshOutcome::Unreachable,
             Self::Handshake(_) => SshOutcome::Handshake,
             Self::HostKey(_) => SshOutcome::Hostkey,
@@ -267,8 +267,8 @@ async fn within<T>(
 /// The address of a destination.
 async fn find(to: &Destination, deadline: Instant) -> Result<SocketAddr, SshError> {
     let left = deadline.saturating_duration_since(Instant::now());
-    let address = resolve::resolve(&to.host, left).await.map_err(SshError::Dns)?;
-    Ok(SocketAddr::new(address, to.port))
+    let found = resolve::resolve(&to.host, left).await.map_err(SshError::Dns)?;
+    Ok(SocketAddr::new(found.address, to.port))
 }
 
 #[cfg(test)]
@@ -282,7 +282,8 @@ mod tests {
         let io = || std::io::Error::other("x");
         for (error, word) in [
             (SshError::Dns(ResolveError::Unknown("a".into(), io())), "dns"),
-            (SshError::Dns(ResolveError::Timeout("a".into(), second)), "timeout"),
+            (SshError::Dns(ResolveError::Timeout("a".into(), second)), "dns"),
+            (SshError::Timeout(Step::Resolve), "dns"),
             (SshError::Unreachable(TcpError::Failed(address, io())), "unreachable"),
             (SshError::Unreachable(TcpError::Timeout(address, second)), "timeout"),
             (SshError::Handshake("x".into()), "handshake"),

@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::greeting::Greeting;
+
 /// The owner's half; the stream lives as long as this.
 #[derive(Debug)]
 pub(super) struct Lifeline {
@@ -36,13 +38,14 @@ pub(super) struct Tethered {
     /// `None` once the owner is gone: a finished receiver must not be polled again.
     owner: Option<oneshot::Receiver<()>>,
     is_deaf: Arc<AtomicBool>,
+    greeting: Greeting,
 }
 
 pub(super) fn tether(stream: TcpStream) -> (Lifeline, Tethered) {
     let (held, owner) = oneshot::channel();
     let is_deaf = Arc::new(AtomicBool::new(false));
     let lifeline = Lifeline { _held: held, is_deaf: Arc::clone(&is_deaf) };
-    (lifeline, Tethered { stream, owner: Some(owner), is_deaf })
+    (lifeline, Tethered { stream, owner: Some(owner), is_deaf, greeting: Greeting::default() })
 }
 
 impl AsyncRead for Tethered {
@@ -63,7 +66,13 @@ impl AsyncRead for Tethered {
             // The owner's end still wakes the task.
             return Poll::Pending;
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if matches!(read, Poll::Ready(Ok(()))) {
+            let heard = self.greeting.heard(&buffer.filled()[before..]);
+            heard.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+        }
+        read
     }
 }
 

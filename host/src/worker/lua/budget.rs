@@ -11,6 +11,8 @@ use mlua::{HookTriggers, Lua, VmState};
 
 /// Instructions from one check to the next: about 50 µs.
 const INSTRUCTIONS: u32 = 10_000;
+/// Memory of a state from which on garbage is collected.
+const UNCOLLECTED_BYTES: usize = 8 << 20;
 /// The error that stops a policy.
 pub(super) const STOPPED: &str = "stopped at the deadline";
 
@@ -36,7 +38,10 @@ impl Budget {
     pub(super) fn install(&self, lua: &Lua) -> mlua::Result<()> {
         let (deadline, cancelled, spent) =
             (self.deadline, Arc::clone(&self.cancelled), Arc::clone(&self.spent));
-        lua.set_global_hook(HookTriggers::new().every_nth_instruction(INSTRUCTIONS), move |_, _| {
+        lua.set_global_hook(HookTriggers::new().every_nth_instruction(INSTRUCTIONS), move |lua, _| {
+            if !lua.gc_is_running() && lua.used_memory() > UNCOLLECTED_BYTES {
+                lua.gc_restart();
+            }
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if is_late || cancelled.load(Ordering::Relaxed) {
                 spent.store(true, Ordering::Relaxed);

@@ -78,7 +78,7 @@ fn convert(value: &mlua::Value, path: &str, depth: usize) -> mlua::Result<Value>
         },
         mlua::Value::Table(table) => from_table(table, path, depth),
         mlua::Value::UserData(data) => match data.borrow::<Node>() {
-            Ok(node) => Ok(node.value().clone()),
+            Ok(node) => Ok(node.value()),
             Err(_) => wrong("such a value"),
         },
         other => wrong(&format!("a {}", other.type_name())),

@@ -133,6 +133,12 @@ impl<'a> Explain<'a> {
 fn said(message: &str) -> String {
     let kinds = ["table", "function", "thread", "userdata"];
     let first = message.lines().next().unwrap_or_default();
+    if ["nil", "true", "false"].contains(&first) {
+        let rest = &message[first.len()..];
+        return format!(
+            "the policy raised {first} as its error; raise a text, as in error(\"no arbiters\"){rest}"
+        );
+    }
     let raised = kinds.into_iter().find(|kind| {
         let address = first.strip_prefix(kind).and_then(|rest| rest.strip_prefix(": 0x"));
         address.is_some_and(|address| address.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -4,7 +4,7 @@ use dr_watchdog_sdk::host::method;
 use dr_watchdog_sdk::hours::Hours;
 use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::{Context, Host, Level, Utc};
-use mlua::{Lua, Scope, Table, Variadic};
+use mlua::{Function, Lua, Scope, Table, Variadic};
 use serde_json::{Map, Value, json};
 
 use super::config::Node;
@@ -36,7 +36,7 @@ const STATE: [&str; 2] = ["get", "put"];
 /// Everything in `ctx`.
 const CONTEXT: [&str; 6] = ["role", "situation", "waitTime", "previous", "deadlineMs", "now"];
 
-/// Puts `dr` and `print` into the globals.
+/// Puts `dr` and `print` into the globals. What is in `dr` is made when it is asked for: no policy uses all of it.
 pub(super) fn install<'scope, 'env: 'scope>(
     lua: &Lua,
     scope: &'scope Scope<'scope, 'env>,
@@ -45,25 +45,29 @@ pub(super) fn install<'scope, 'env: 'scope>(
     policy_config: &'env Value,
 ) -> mlua::Result<()> {
     let dr = lua.create_table_with_capacity(0, NAMES.len())?;
-    network(lua, scope, host, &dr)?;
-    time(lua, scope, host, context, &dr)?;
-    dr.raw_set("verdict", verdict::table(lua, context.role)?)?;
-    // What few policies need is made when it is asked for.
+    let (role, now) = (context.role, context.now);
     let lazily = scope.create_function(move |lua, (dr, key): (Table, mlua::Value)| {
         let key = key.to_string()?;
         let made = match key.as_str() {
             "config" => {
-                let sections = host.call(method::CONFIG, &json!({})).map_err(failure::host)?;
+                let sections = host.call_text(method::CONFIG, &json!({})).map_err(failure::host)?;
                 mlua::Value::UserData(lua.create_userdata(Node::root(sections))?)
             }
             "policy" => convert::to_lua(lua, &json!({ "config": policy_config }))?,
-            _ => return Err(wrong_key("dr", &key, &NAMES)),
+            "verdict" => mlua::Value::Table(verdict::table(lua, role)?),
+            "arbiters" => mlua::Value::Table(arbiters(lua, scope, host)?),
+            "state" => mlua::Value::Table(state(lua, scope, host)?),
+            name => mlua::Value::Function(match network(scope, host, name)? {
+                Some(function) => function,
+                None => time(lua, scope, host, now, name)?.ok_or_else(|| wrong_key("dr", name, &NAMES))?,
+            }),
         };
         dr.raw_set(key, &made)?;
         Ok(made)
     })?;
-    let rules = lua.create_table_with_capacity(0, 1)?;
+    let rules = lua.create_table_with_capacity(0, 2)?;
     rules.raw_set("__index", lazily)?;
+    rules.raw_set("__pairs", lua.create_function(|lua, dr| all(lua, &dr))?)?;
     dr.set_metatable(Some(rules))?;
     let globals = lua.globals();
     globals.raw_set("dr", dr)?;
@@ -75,63 +79,72 @@ pub(super) fn install<'scope, 'env: 'scope>(
     globals.raw_set("print", print)
 }
 
-fn network<'scope, 'env: 'scope>(
+/// Everything in `dr`, for who lists it.
+fn all(lua: &Lua, dr: &Table) -> mlua::Result<(Function, Table)> {
+    let all = lua.create_table_with_capacity(0, NAMES.len())?;
+    for name in NAMES {
+        all.raw_set(name, dr.get::<mlua::Value>(name)?)?;
+    }
+    Ok((lua.globals().raw_get("next")?, all))
+}
+
+fn ask(lua: &Lua, host: &dyn Host, name: &str, request: &Value) -> mlua::Result<mlua::Value> {
+    text::read(lua, &host.call_text(name, request).map_err(failure::host)?)
+}
+
+fn arbiters<'scope, 'env: 'scope>(
     lua: &Lua,
     scope: &'scope Scope<'scope, 'env>,
     host: &'env dyn Host,
-    dr: &Table,
-) -> mlua::Result<()> {
-    let ask = move |lua: &Lua, name: &str, request: &Value| {
-        text::read(lua, &host.call_text(name, request).map_err(failure::host)?)
-    };
+) -> mlua::Result<Table> {
     let arbiters = lua.create_table_with_capacity(0, ARBITERS.len())?;
-    arbiters.raw_set(
-        "ping",
-        scope.create_function(move |lua, ()| ask(lua, method::ARBITERS_PING, &json!({})))?,
-    )?;
-    arbiters.raw_set(
-        "sessions",
-        scope.create_function(move |lua, ()| ask(lua, method::ARBITERS_SESSIONS, &json!({})))?,
-    )?;
+    for (name, call) in ARBITERS.into_iter().zip([method::ARBITERS_PING, method::ARBITERS_SESSIONS]) {
+        arbiters.raw_set(name, scope.create_function(move |lua, ()| ask(lua, host, call, &json!({})))?)?;
+    }
     strict(lua, &arbiters, "dr.arbiters", &ARBITERS)?;
-    dr.raw_set("arbiters", arbiters)?;
-    let ping = scope.create_function(move |lua, (hosts, options): (mlua::Value, mlua::Value)| {
-        let hosts = match given("dr.ping", &hosts)? {
-            // An empty table is both; here it can only be a list.
-            Value::Object(empty) if empty.is_empty() => json!([]),
-            hosts => hosts,
-        };
-        ask(lua, method::PING, &request("dr.ping", json!({ "hosts": hosts }), &options)?)
-    })?;
-    dr.raw_set("ping", ping)?;
-    let ssh = scope.create_function(
-        move |lua, (arbiter, command, options): (mlua::Value, mlua::Value, mlua::Value)| {
-            let arbiter = text_argument("dr.ssh", 1, "the arbiter", &arbiter)?;
-            let command = text_argument("dr.ssh", 2, "the command", &command)?;
-            ask(
-                lua,
-                method::SSH,
-                &request("dr.ssh", json!({ "arbiter": arbiter, "command": command }), &options)?,
-            )
-        },
-    )?;
-    dr.raw_set("ssh", ssh)?;
-    let tcp = scope.create_function(move |lua, (address, options): (mlua::Value, mlua::Value)| {
-        let address = text_argument("dr.tcp", 1, "the address", &address)?;
-        ask(lua, method::TCP, &request("dr.tcp", json!({ "address": address }), &options)?)
-    })?;
-    dr.raw_set("tcp", tcp)?;
-    dr.raw_set("state", state(lua, scope, host)?)?;
-    let log =
-        scope.create_function(move |_, (level, text, fields): (mlua::Value, mlua::Value, mlua::Value)| {
-            let level = text_argument("dr.log", 1, "the level", &level)?;
-            let text = text_argument("dr.log", 2, "the text", &text)?;
-            let fields = given("dr.log", &fields)?;
-            host.call(method::LOG, &json!({ "level": level, "text": text, "fields": fields }))
-                .map_err(failure::host)?;
-            Ok(())
-        })?;
-    dr.raw_set("log", log)
+    Ok(arbiters)
+}
+
+/// The functions of `dr` that the host answers; none if there is none of this name.
+fn network<'scope, 'env: 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    host: &'env dyn Host,
+    name: &str,
+) -> mlua::Result<Option<Function>> {
+    let made = match name {
+        "ping" => scope.create_function(move |lua, (hosts, options): (mlua::Value, mlua::Value)| {
+            let hosts = match given("dr.ping", &hosts)? {
+                // An empty table is both; here it can only be a list.
+                Value::Object(empty) if empty.is_empty() => json!([]),
+                hosts => hosts,
+            };
+            ask(lua, host, method::PING, &request("dr.ping", json!({ "hosts": hosts }), &options)?)
+        }),
+        "ssh" => scope.create_function(
+            move |lua, (arbiter, command, options): (mlua::Value, mlua::Value, mlua::Value)| {
+                let arbiter = text_argument("dr.ssh", 1, "the arbiter", &arbiter)?;
+                let command = text_argument("dr.ssh", 2, "the command", &command)?;
+                let asked = json!({ "arbiter": arbiter, "command": command });
+                ask(lua, host, method::SSH, &request("dr.ssh", asked, &options)?)
+            },
+        ),
+        "tcp" => scope.create_function(move |lua, (address, options): (mlua::Value, mlua::Value)| {
+            let address = text_argument("dr.tcp", 1, "the address", &address)?;
+            ask(lua, host, method::TCP, &request("dr.tcp", json!({ "address": address }), &options)?)
+        }),
+        "log" => {
+            scope.create_function(move |_, (level, text, fields): (mlua::Value, mlua::Value, mlua::Value)| {
+                let level = text_argument("dr.log", 1, "the level", &level)?;
+                let text = text_argument("dr.log", 2, "the text", &text)?;
+                let fields = given("dr.log", &fields)?;
+                host.call(method::LOG, &json!({ "level": level, "text": text, "fields": fields }))
+                    .map_err(failure::host)?;
+                Ok(())
+            })
+        }
+        _ => return Ok(None),
+    };
+    made.map(Some)
 }
 
 fn state<'scope, 'env: 'scope>(
@@ -154,42 +167,44 @@ fn state<'scope, 'env: 'scope>(
     Ok(state)
 }
 
+/// The functions of `dr` about time; none if there is none of this name.
 fn time<'scope, 'env: 'scope>(
     lua: &Lua,
     scope: &'scope Scope<'scope, 'env>,
     host: &'env dyn Host,
-    context: &Context,
-    dr: &Table,
-) -> mlua::Result<()> {
-    let now = context.now.to_string();
-    dr.raw_set("now", lua.create_function(move |_, ()| Ok(now.clone()))?)?;
-    dr.raw_set("remaining_ms", scope.create_function(move |_, ()| Ok(host.remaining_ms()))?)?;
-    let after = lua.create_function(|_, (instant, seconds): (mlua::Value, mlua::Value)| {
-        let instant = text_argument("dr.after", 1, "the instant", &instant)?;
-        let instant =
-            Utc::parse(&instant).map_err(|error| mlua::Error::runtime(format!("dr.after: {error}")))?;
-        let whole = match given("dr.after", &seconds)? {
-            Value::Number(number) => number.as_u64(),
-            _ => None,
-        };
-        match whole {
-            Some(seconds) => Ok(instant.plus_s(seconds).to_string()),
-            None => {
-                let found = seconds.to_string()?;
-                Err(mlua::Error::runtime(format!(
-                    "dr.after: the seconds: found {found}, expected a whole number from 0"
-                )))
+    now: Utc,
+    name: &str,
+) -> mlua::Result<Option<Function>> {
+    let made = match name {
+        "now" => lua.create_function(move |_, ()| Ok(now.to_string())),
+        "remaining_ms" => scope.create_function(move |_, ()| Ok(host.remaining_ms())),
+        "after" => lua.create_function(|_, (instant, seconds): (mlua::Value, mlua::Value)| {
+            let instant = text_argument("dr.after", 1, "the instant", &instant)?;
+            let instant =
+                Utc::parse(&instant).map_err(|error| mlua::Error::runtime(format!("dr.after: {error}")))?;
+            let whole = match given("dr.after", &seconds)? {
+                Value::Number(number) => number.as_u64(),
+                _ => None,
+            };
+            match whole {
+                Some(seconds) => Ok(instant.plus_s(seconds).to_string()),
+                None => {
+                    let found = seconds.to_string()?;
+                    Err(mlua::Error::runtime(format!(
+                        "dr.after: the seconds: found {found}, expected a whole number from 0"
+                    )))
+                }
             }
-        }
-    })?;
-    dr.raw_set("after", after)?;
-    let duration = lua.create_function(|_, text: mlua::Value| {
-        let text = text_argument("dr.duration", 1, "the duration", &text)?;
-        let span =
-            Hours::parse(&text).map_err(|error| mlua::Error::runtime(format!("dr.duration: {error}")))?;
-        Ok(span.seconds())
-    })?;
-    dr.raw_set("duration", duration)
+        }),
+        "duration" => lua.create_function(|_, text: mlua::Value| {
+            let text = text_argument("dr.duration", 1, "the duration", &text)?;
+            let span =
+                Hours::parse(&text).map_err(|error| mlua::Error::runtime(format!("dr.duration: {error}")))?;
+            Ok(span.seconds())
+        }),
+        _ => return Ok(None),
+    };
+    made.map(Some)
 }
 
 /// The context as the argument of `evaluate`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use dr_watchdog_sdk::nearest::nearest;
 use dr_watchdog_sdk::{Context, Host, HostError, Level, Role, Situation, Utc};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, Table};
@@ -26,6 +27,9 @@ mod verdict;
 use budget::Budget;
 use failure::Explain;
 
+/// Keys of a policy's table that are looked at for the one that was meant.
+const POLICY_KEYS_MAX: usize = 100;
+
 /// What a policy may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -46,6 +50,8 @@ pub struct LuaGuest {
     cancelled: Arc<AtomicBool>,
     /// A fresh state for the next question, made while nobody waited.
     ready: Option<Ready>,
+    /// The state of the last question, to be taken down while nobody waits.
+    used: Option<Lua>,
 }
 
 /// A fresh state with the chunk in it, which has not run.
@@ -74,6 +80,7 @@ impl LuaGuest {
             version: None,
             cancelled: Arc::new(AtomicBool::new(false)),
             ready: None,
+            used: None,
         };
         guest.compiled = guest.compile(source)?;
         let context = Context {
@@ -123,6 +130,7 @@ impl LuaGuest {
         let explain = Explain::new(&self.name);
         let ready = self.ready.take().map_or_else(|| self.open(), Ok);
         let ran = ready.and_then(|Ready { lua, chunk }| {
+            self.used = Some(lua.clone());
             budget.install(&lua)?;
             sandbox::seed(&lua, context.now.unix_ms())?;
             lua.scope(|scope| {
@@ -162,6 +170,7 @@ impl Guest for LuaGuest {
     }
 
     fn rest(&mut self) {
+        self.used = None;
         // What fails here fails again at the next question, which then says why.
         self.ready = self.open().ok();
     }
@@ -175,13 +184,31 @@ impl Guest for LuaGuest {
 fn entry(policy: &Table) -> mlua::Result<Function> {
     match policy.get("evaluate")? {
         mlua::Value::Function(evaluate) => Ok(evaluate),
+        mlua::Value::Nil => Err(failure::load(match nearest_key(policy) {
+            Some(near) => format!(
+                "the table that the policy returns must have a function evaluate; it has \"{near}\"; did you mean \"evaluate\"?"
+            ),
+            None => "the table that the policy returns must have a function evaluate; it has no such key"
+                .to_owned(),
+        })),
         other => {
             let found = other.type_name();
             Err(failure::load(format!(
-                "the table that the policy returns must have a function evaluate; it has {found}"
+                "the table that the policy returns must have a function evaluate; its evaluate is of type {found}"
             )))
         }
     }
+}
+
+/// The key of the policy's table that was meant as `evaluate`.
+fn nearest_key(policy: &Table) -> Option<String> {
+    let keys = policy.pairs::<mlua::Value, mlua::Value>().take(POLICY_KEYS_MAX).flatten();
+    let texts = keys.filter_map(|(key, _)| match key {
+        mlua::Value::String(text) => text.to_str().ok().map(|text| text.to_owned()),
+        _ => None,
+    });
+    let texts: Vec<String> = texts.collect();
+    nearest("evaluate", texts.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The host while a policy loads: nobody asks anything yet.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_watchdog::arbiters::{Arbiters, Report, Settings, Target};
-use dr_watchdog::config::model::Kind;
+use dr_watchdog::arbiters::{Arbiters, Report, Settings};
+use dr_watchdog::config::model::{Arbiter, Freshness, Kind};
 use dr_watchdog::probe::ping::Pinger;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
@@ -17,8 +17,8 @@ use super::server;
 /// Reports that may wait.
 const REPORTS_MAX: usize = 8_192;
 
-fn target(host: &str) -> Target {
-    Target {
+fn target(host: &str) -> Arbiter {
+    Arbiter {
         name: host.to_owned(),
         host: host.to_owned(),
         port: server::PORT,
@@ -28,6 +28,7 @@ fn target(host: &str) -> Target {
         kind: Kind::Linux,
         host_key: vec![server::fingerprint()],
         custom: None,
+        freshness: Freshness::Auto,
     }
 }
 

@@ -54,7 +54,15 @@ impl Watchdog {
             _ => Worth::Lease,
         };
         let me = state.send(now.mono, worth, echo.is_none());
-        let beat = Beat { site_index, epoch, phase, config_equal: None, automatic_failover, heard: now.wall };
+        let beat = Beat {
+            site_index,
+            epoch,
+            phase,
+            config_equal: None,
+            automatic_failover,
+            turn: None,
+            heard: now.wall,
+        };
         let is_peer_lost = state.peer.is_some_and(|peer| !peer.is_joined);
         let versions = &state.memory.versions;
         let proposal = versions.next.clone().filter(|_| state.said.next.is_some());

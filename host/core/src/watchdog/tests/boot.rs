@@ -171,6 +171,55 @@ fn a_booting_site_decides_nothing() {
     assert!(!site.asks.is_empty());
 }
 
+/// A standby that wants to take over from a silent site, after a start that has to compare the settings.
+fn verifying(beat: Option<(Phase, u64)>) -> Site {
+    let settings = Settings { verifies_at_boot: true, ..settings() };
+    let mut site = Site::boot_beside(settings, stored(Role::Standby), beat, beat.is_some());
+    site.arbiters = vec![super::Arbiter::Free; 3];
+    site.answer(Action::BeActive);
+    site
+}
+
+fn compared(differences: &[&str]) -> Event {
+    Event::SettingsCompared { differences: differences.iter().map(|text| (*text).to_owned()).collect() }
+}
+
+#[test]
+fn decisions_are_held_back_until_the_settings_were_compared_with_the_other_sites() {
+    let mut site = verifying(Some((Phase::Standby, 2)));
+    site.run_for(40);
+    assert!(site.watchdog.boot_end().is_some() && site.asks.is_empty(), "the other site was heard long ago");
+    site.give(compared(&["failover is 5000 here and 7000 there"]));
+    assert!(site.watchdog.boot_end().is_none());
+    let told = |trigger: Trigger| site.notices.iter().filter(|notice| notice.trigger == trigger).count();
+    assert_eq!(told(Trigger::SettingsDiffer), 1);
+    site.run_for(40);
+    assert!(!site.asks.is_empty());
+    site.give(compared(&[]));
+    site.give(compared(&[]));
+    let agree = site.notices.iter().filter(|notice| notice.trigger == Trigger::SettingsAgree);
+    assert_eq!(agree.count(), 1, "told once");
+
+    let mut site = verifying(Some((Phase::Standby, 2)));
+    site.beat = None;
+    site.give(compared(&[]));
+    assert!(site.watchdog.boot_end().is_some(), "nobody was heard");
+}
+
+#[test]
+fn a_site_whose_other_site_cannot_be_asked_decides_when_its_boot_time_is_over() {
+    let mut dead = verifying(None);
+    dead.run_for(54);
+    assert!(dead.asks.is_empty());
+    dead.run_for(60);
+    assert_eq!(dead.watchdog.phase(), Phase::Active, "a dead peer keeps nobody standby");
+    let mut mute = verifying(Some((Phase::Standby, 2)));
+    mute.run_for(54);
+    assert!(mute.watchdog.boot_end().is_some());
+    mute.run_for(60);
+    assert!(mute.watchdog.boot_end().is_none() && !mute.asks.is_empty(), "it is heard, and cannot be asked");
+}
+
 #[test]
 fn a_standalone_site_does_nothing_at_all() {
     let mut site = Site::boot_beside(settings(), stored(Role::Standalone), None, false);

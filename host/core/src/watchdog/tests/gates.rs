@@ -61,6 +61,7 @@ fn a_verdict_that_comes_when_the_peer_is_back_is_dropped() {
         phase: Phase::Active,
         config_equal: None,
         automatic_failover: true,
+        turn: None,
         heard: Utc::default(),
     };
     site.give(Event::HeartbeatHeard(beat));

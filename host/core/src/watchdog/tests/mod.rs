@@ -5,6 +5,7 @@ mod gates;
 mod operator;
 mod rows;
 mod situations;
+mod switch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,6 +82,7 @@ pub(super) fn settings() -> Settings {
         managed_rule: ManagedRule { peer_addresses: vec![PEER.to_owned()], stale_ms: 80_000 },
         look_round: Duration::from_secs(5),
         exclusion: Exclusion::Verdict { wait: Duration::from_secs(80) },
+        verifies_at_boot: false,
         be_active: vec![step("one"), step("two")],
         be_standby: vec![step("undo two"), step("undo one")],
     }
@@ -230,6 +232,7 @@ impl Site {
                         phase,
                         config_equal: None,
                         automatic_failover: true,
+                        turn: None,
                         heard,
                     };
                     if self

@@ -203,6 +203,7 @@ fn a_heartbeat_that_lay_in_a_queue_since_before_the_failover_does_not_make_two_s
         phase,
         config_equal: None,
         automatic_failover: true,
+        turn: None,
         heard: Utc::from_unix_ms(0),
     };
     let asked = site.asks.len();

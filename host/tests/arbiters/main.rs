@@ -2,20 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test calls fails by panicking, like the test itself")]
 
+mod freshness;
+mod names;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_watchdog::arbiters::{Arbiters, Look, Report, Settings, Target};
-use dr_watchdog::config::model::{Custom, Kind};
+use dr_watchdog::arbiters::{Arbiters, Report, Settings};
+use dr_watchdog::config::model::{Arbiter, Freshness, Kind};
 use dr_watchdog::probe::ping::{PingOutcome, Pinger};
-use dr_watchdog_sdk::evidence::{Session, SshAnswer, SshOutcome};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-use regex::Regex;
+use dr_watchdog_sdk::evidence::{SshAnswer, SshOutcome};
 use russh::MethodKind;
 use secrecy::SecretString;
 use support::SOON;
@@ -43,8 +42,8 @@ fn fast() -> Settings {
     }
 }
 
-fn real(sshd: &Sshd, address: SocketAddr, kind: Kind) -> Target {
-    Target {
+fn real(sshd: &Sshd, address: SocketAddr, kind: Kind) -> Arbiter {
+    Arbiter {
         name: address.to_string(),
         host: address.ip().to_string(),
         port: address.port(),
@@ -54,11 +53,12 @@ fn real(sshd: &Sshd, address: SocketAddr, kind: Kind) -> Target {
         kind,
         host_key: vec![sshd.fingerprint.clone()],
         custom: None,
+        freshness: Freshness::Auto,
     }
 }
 
-fn fake(server: &Server, kind: Kind) -> Target {
-    Target {
+fn fake(server: &Server, kind: Kind) -> Arbiter {
+    Arbiter {
         name: server.address.to_string(),
         host: server.address.ip().to_string(),
         port: server.address.port(),
@@ -68,10 +68,11 @@ fn fake(server: &Server, kind: Kind) -> Target {
         kind,
         host_key: vec![server.fingerprint.clone()],
         custom: None,
+        freshness: Freshness::Auto,
     }
 }
 
-async fn arbiters(targets: Vec<Target>, settings: Settings) -> (Arbiters, mpsc::Receiver<Report>) {
+async fn arbiters(targets: Vec<Arbiter>, settings: Settings) -> (Arbiters, mpsc::Receiver<Report>) {
     let pinger = Arc::new(Pinger::open(settings.source).await.expect("an ICMP socket"));
     let (reports, waiting) = mpsc::channel(REPORTS_MAX);
     (Arbiters::new(targets, settings, pinger, reports), waiting)
@@ -277,94 +278,4 @@ async fn a_policy_runs_commands_by_the_name_of_an_arbiter() {
         matches!(&unknown, SshAnswer::Failed { message, .. } if message.contains("router-9")),
         "{unknown:?}"
     );
-}
-
-/// Runs a test on a thread of its own whose names nobody resolves: the only name server takes questions and is mute.
-fn with_a_mute_name_server<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
-    std::thread::scope(|scope| {
-        let running = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("root may make namespaces");
-            let done = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status();
-            assert!(done.expect("iproute2 is installed").success());
-            std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647").expect("a sysctl");
-            let _mute = std::net::UdpSocket::bind("127.0.0.1:53").expect("the port of name servers");
-            let folder = tempfile::tempdir().expect("a folder");
-            let file = folder.path().join("resolv.conf");
-            std::fs::write(&file, "nameserver 127.0.0.1\n").expect("a file");
-            let nothing = None::<&str>;
-            mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
-                .expect("a private tree");
-            mount(Some(&file), "/etc/resolv.conf", nothing, MsFlags::MS_BIND, nothing).expect("a bind mount");
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(test());
-        });
-        if let Err(panic) = running.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
-}
-
-#[test]
-fn a_name_server_that_never_answers_costs_its_own_arbiter_only() {
-    with_a_mute_name_server(|| async {
-        let server = Server::start(Manners {
-            methods: vec![MethodKind::Password],
-            answers: vec![("ss -Htnoi", String::new())],
-            ..Manners::default()
-        })
-        .await;
-        let mut named = fake(&server, Kind::Linux);
-        named.host = "router-1.example.com".to_owned();
-        let settings = Settings { look_timeout: Duration::from_secs(1), source: None, ..fast() };
-        let (arbiters, mut reports) = arbiters(vec![named, fake(&server, Kind::Linux)], settings).await;
-        let begun = Instant::now();
-        let looks = arbiters.look_once(true).await;
-        assert!(begun.elapsed() < SOON / 2, "{:?}", begun.elapsed());
-        let word =
-            |look: &Look| look.sessions.as_ref().unwrap().as_ref().map_err(|(outcome, _)| *outcome).cloned();
-        assert_eq!(word(&looks[0]), Err(SshOutcome::Timeout));
-        assert_eq!(word(&looks[1]), Ok(Vec::new()));
-        assert!(
-            matches!(&looks[0].ping, PingOutcome::Failed(why) if why.contains("no name server")),
-            "{:?}",
-            looks[0].ping
-        );
-
-        let begun = Instant::now();
-        arbiters.sweep(1);
-        next(&mut reports, "the arbiter with an address answers", |report| match report {
-            Report::Pinged { arbiter: 1, outcome: PingOutcome::Answered { .. }, .. } => Some(()),
-            Report::Pinged { arbiter: 0, .. } => panic!("the mute name server was waited for"),
-            _ => None,
-        })
-        .await;
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-        arbiters.shutdown().await;
-    });
-}
-
-#[tokio::test]
-async fn a_device_of_kind_custom_is_asked_in_its_operators_words() {
-    let answer = "Sessions\nestablished 22 <- 198.51.100.7:5000 idle 4\n".to_owned();
-    let manners = Manners {
-        methods: vec![MethodKind::Password],
-        answers: vec![("show sessions", answer)],
-        ..Manners::default()
-    };
-    let server = Server::start(manners).await;
-    let custom = |pattern: &str| Custom {
-        command: "show sessions".to_owned(),
-        pattern: Regex::new(pattern).unwrap(),
-        ignore: Some(Regex::new("^Sessions$").unwrap()),
-    };
-    let mut good = fake(&server, Kind::Custom);
-    good.custom = Some(custom(r"^(?<state>\w+) \d+ <- (?<from>\S+):\d+ idle (?<ageS>\d+)$"));
-    let mut outdated = fake(&server, Kind::Custom);
-    outdated.custom = Some(custom(r"^(?<state>\w+) \d+ from (?<from>\S+):\d+$"));
-    let (arbiters, _reports) = arbiters(vec![good, outdated], fast()).await;
-    let looks = arbiters.look_once(true).await;
-    let seen = Session { from: "198.51.100.7".to_owned(), age_ms: Some(4_000) };
-    assert_eq!(looks[0].sessions, Some(Ok(vec![seen])));
-    assert!(matches!(&looks[1].sessions, Some(Err((SshOutcome::Parse, why))) if why.contains("line 2")));
 }

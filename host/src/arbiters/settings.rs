@@ -1,35 +1,9 @@
-//! An arbiter as it is configured, with the times and addresses that all of them share.
+//! Times and addresses that all arbiters share.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use super::parse::Families;
-use crate::config::model::{Custom, Kind};
-
-/// One arbiter and how to reach it.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Name by which policies know it.
-    pub name: String,
-    /// Address or name.
-    pub host: String,
-    /// SSH port, also the local port of the sessions that count.
-    pub port: u16,
-    /// User of the log-in.
-    pub username: String,
-    /// Password.
-    pub password: Option<SecretString>,
-    /// Private key; wins over the password.
-    pub private_key: Option<SecretString>,
-    /// What kind of device it is.
-    pub kind: Kind,
-    /// Pinned host keys.
-    pub host_key: Vec<String>,
-    /// How it is asked, where the kind is `custom`.
-    pub custom: Option<Custom>,
-}
 
 /// Times and addresses that all arbiters share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -53,6 +27,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// G: the longest gap between two looks that leaves their series unbroken.
+    pub fn gap_max(&self) -> Duration {
+        self.look * 2 + self.look_timeout
+    }
+
     /// Timeout and tries of the ping beside a look: as many tries as fit into the look's deadline.
     pub fn ping_in_look(&self) -> (Duration, u32) {
         let timeout = self.ping_timeout.min(self.look_timeout).max(Duration::from_millis(1));
