@@ -21,6 +21,7 @@ fn cut_at(messages: u64, unreached: usize, is_second: bool, rules: Rules) -> Out
         linger_s: vec![900; ARBITERS],
         slow_fence_percent: 100,
         sees_pauses: [false, false],
+        nodes: [1, 1],
     };
     let fault = |at_s, for_s, kind| Fault { at_s, for_s, kind };
     let mut faults = Vec::new();

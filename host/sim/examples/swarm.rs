@@ -30,10 +30,10 @@ fn options() -> Options {
         } else {
             Profile::Reference
         },
-        exclusion: if argument("--exclusion").as_deref() == Some("verdict") {
-            Exclusion::Verdict
-        } else {
-            Exclusion::Lease
+        exclusion: match argument("--exclusion").as_deref() {
+            Some("verdict") => Exclusion::Verdict,
+            Some("manual") => Exclusion::Manual,
+            _ => Exclusion::Lease,
         },
         sessions: if argument("--sessions").as_deref() == Some("application") {
             Sessions::Application
@@ -46,6 +46,7 @@ fn options() -> Options {
             .unwrap_or_default(),
         faults_min: number("--min", 2),
         faults_max: number("--max", 5),
+        hours: number("--hours", 8),
         is_dice: argument("--policy").as_deref() == Some("dice"),
         ..Options::default()
     };

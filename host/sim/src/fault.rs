@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::{Drawn, Options};
+use crate::options::{Drawn, NODES_MAX, Options};
 use crate::random::Random;
 use crate::run::Plan;
 
@@ -36,6 +36,8 @@ pub enum Kind {
     Loss { site: usize, percent: u64 },
     /// The VIP moves to another node of the site.
     MoveVip { site: usize },
+    /// A node of the site is cut from the others; clients reach it still.
+    CutNode { site: usize, node: usize },
     /// The watchdog is killed and started again.
     DaemonCrash { site: usize },
     /// The watchdog lives for some seconds at a time.
@@ -110,9 +112,60 @@ pub struct Fault {
 }
 
 /// Classes inside the assumptions.
-pub const ASSUMED: usize = 34;
+pub const ASSUMED: usize = 35;
 /// All classes.
-pub const ALL: usize = 41;
+pub const ALL: usize = 42;
+
+/// The verbs of the classes that are drawn, by class.
+pub const VERBS: [&str; ALL] = [
+    "powerLoss",
+    "reboot",
+    "cutPeer",
+    "cutPeerOneWay",
+    "isolate",
+    "isolateOneWay",
+    "cutArbiters",
+    "cutPeerAndArbiters",
+    "arbitersDown",
+    "arbiterReboot",
+    "slowSsh",
+    "loss",
+    "moveVip",
+    "daemonCrash",
+    "crashLoop",
+    "daemonHang",
+    "automaticOff",
+    "handOver",
+    "manual",
+    "slowStop",
+    "blockSsh",
+    "blockUdp",
+    "diskFull",
+    "stateLost",
+    "hookFails",
+    "release",
+    "changeArbiters",
+    "wallClockJump",
+    "nat",
+    "wrongList",
+    "forgottenShell",
+    "stop",
+    "reset",
+    "init",
+    "cutNode",
+    "freeze",
+    "freezeClock",
+    "force",
+    "lie",
+    "restoreImage",
+    "killGuard",
+    "peerIsOff",
+];
+
+/// The class that is drawn under a verb.
+pub fn class_of(verb: &str) -> Option<usize> {
+    VERBS.iter().position(|known| *known == verb)
+}
 
 /// The faults of a schedule: two to five, clustered in time.
 pub fn draw(random: &mut Random, options: &Options) -> Vec<Fault> {
@@ -192,12 +245,28 @@ pub fn kind(random: &mut Random, class: usize, arbiters: usize) -> Kind {
         31 => Kind::Stop { site },
         32 => Kind::Reset { site },
         33 => Kind::Init { site },
-        34 => Kind::Freeze { site },
-        35 => Kind::FreezeClock { site },
-        36 => Kind::Force { site },
-        37 => Kind::Lie { arbiter },
-        38 => Kind::RestoreImage { site },
-        39 => Kind::KillGuard { site },
+        34 => Kind::CutNode { site, node: random.index(NODES_MAX) },
+        35 => Kind::Freeze { site },
+        36 => Kind::FreezeClock { site },
+        37 => Kind::Force { site },
+        38 => Kind::Lie { arbiter },
+        39 => Kind::RestoreImage { site },
+        40 => Kind::KillGuard { site },
         _ => Kind::PeerIsOff { site },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_the_verb_that_scenario_files_have() {
+        for (class, verb) in VERBS.iter().enumerate() {
+            let drawn = serde_json::to_value(kind(&mut Random::new(1), class, 5)).unwrap();
+            assert_eq!(drawn["verb"], *verb, "class {class}");
+            assert_eq!(class_of(verb), Some(class));
+        }
+        assert_eq!(class_of("meteor"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::{Exclusion, Options};
+use crate::options::Options;
 use crate::world::World;
 
 /// Seconds after the last heal by which exactly one site serves (I5).
@@ -50,7 +50,7 @@ pub fn invariant_higher_epoch(world: &World, options: &Options) -> Option<Violat
     // A heartbeat is on its way for some milliseconds, and its interval is counted on a clock with an error.
     let bound_us = us(timers.longest(options.heartbeat().interval + timers.fence)) + 100_000;
     let longest_us = world.watch.longest_talking_us;
-    (options.exclusion == Exclusion::Lease && longest_us > bound_us).then(|| {
+    (options.exclusion.is_lease() && longest_us > bound_us).then(|| {
         let text = format!(
             "both sites served for {:.3} s while they could talk; the bound is {:.3} s",
             seconds(longest_us),
@@ -78,7 +78,7 @@ pub fn invariant_liveness(serving: [bool; 2], healed_us: u64, now_us: u64) -> Op
 /// I6: a true loss with all else well is taken over in time.
 pub fn invariant_failover_time(world: &World, options: &Options, bound_us: u64) -> Option<Violation> {
     let slowest = world.watch.failovers_us.iter().max()?;
-    (options.exclusion == Exclusion::Lease && *slowest > bound_us).then(|| {
+    (options.exclusion.is_lease() && *slowest > bound_us).then(|| {
         let text = format!(
             "{:.1} s from the loss to serving; the bound is {:.1} s",
             seconds(*slowest),

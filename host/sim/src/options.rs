@@ -28,6 +28,24 @@ pub enum Exclusion {
     Lease,
     /// The manual's rules, with epochs and boot as standby.
     Verdict,
+    /// The manual's rules alone: sites exchange nothing but pings, and a machine that restarts goes on in its role.
+    Manual,
+}
+
+impl Exclusion {
+    /// Whether the protocol excludes.
+    pub const fn is_lease(self) -> bool {
+        matches!(self, Self::Lease)
+    }
+
+    /// The word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Verdict => "verdict",
+            Self::Manual => "manual",
+        }
+    }
 }
 
 /// Whose sessions an arbiter shows where the verdict alone decides.
@@ -131,6 +149,16 @@ pub struct Drawn {
     /// Sites whose pause detector has a second clock to compare with.
     #[serde(default)]
     pub sees_pauses: [bool; 2],
+    /// Nodes of each site that serve.
+    #[serde(default = "one_node")]
+    pub nodes: [usize; 2],
+}
+
+/// Most nodes of a site that serve.
+pub const NODES_MAX: usize = 3;
+
+const fn one_node() -> [usize; 2] {
+    [1, 1]
 }
 
 impl Drawn {
@@ -151,7 +179,8 @@ impl Drawn {
         let linger_s = (0..options.arbiters).map(|_| linger([15, 29, 900, 7_875][random.index(4)])).collect();
         let slow_fence_percent = [0, 30, 100][random.index(3)];
         let sees_pauses = [random.percent(50), random.percent(50)];
-        Self { rate_ppm, kinds, arbiter_ppm, linger_s, slow_fence_percent, sees_pauses }
+        let nodes = [1 + random.index(NODES_MAX), 1 + random.index(NODES_MAX)];
+        Self { rate_ppm, kinds, arbiter_ppm, linger_s, slow_fence_percent, sees_pauses, nodes }
     }
 
     /// The safety settings of version 1.

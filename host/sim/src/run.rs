@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{self, Fault, Kind};
 use crate::invariant::{self, Violation};
-use crate::options::{Drawn, Exclusion, Options, Profile};
+use crate::options::{Drawn, Options, Profile};
 use crate::policy::{Arbitration, Dice, Policy};
 use crate::random::Random;
 use crate::world::{Note, Track, World};
@@ -179,7 +179,7 @@ pub fn run_with(options: &Options, plan: &Plan, policy: Box<dyn Policy>, is_trac
     }
     violations.extend(invariant::invariant_epoch(&world));
     violations.extend(invariant::invariant_higher_epoch(&world, options));
-    if options.exclusion == Exclusion::Lease && !options.is_dice {
+    if options.exclusion.is_lease() && !options.is_dice {
         if !is_lost_for_good(&plan.faults) {
             violations.extend(invariant::invariant_liveness(serving, healed_us, settled_us));
         }

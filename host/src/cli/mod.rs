@@ -56,6 +56,7 @@ pub mod run;
 pub mod screen;
 mod service;
 pub mod simulate;
+mod simulate_args;
 mod simulate_guest;
 mod simulate_replay;
 mod simulate_report;

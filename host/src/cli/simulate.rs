@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use dr_watchdog_core::exclusion::agreed::Kind;
-use dr_watchdog_core::exclusion::quorum::ARBITERS_MAX;
-use dr_watchdog_sdk::threshold::Threshold;
-use dr_watchdog_sim::options::{Exclusion, Options, Profile, Sessions};
+use dr_watchdog_sim::options::Options;
 use dr_watchdog_sim::run::Plan;
 use dr_watchdog_sim::scenario::Scenario;
 use dr_watchdog_sim::shrink::shrink_by;
@@ -16,130 +13,15 @@ use dr_watchdog_sim::tally::{Tally, seed_of};
 use dr_watchdog_sim::{svg, timeline};
 use serde_json::{Value, json};
 
+pub use super::simulate_args::Args;
 use super::simulate_report::{Report, head, table};
 use super::simulate_series::{Chosen, Complaints, Player, Series};
 use super::{exit, output};
 
-/// Most schedules of one command.
-const SCHEDULES_MAX: u64 = 100_000_000;
 /// Failing runs that are shrunk and saved.
 const SAVED_MAX: usize = 3;
 /// Longest world or scenario file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
-
-/// Arguments of `simulate`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Schedules to run.
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=SCHEDULES_MAX))]
-    schedules: u64,
-    /// Seed of the series; a fresh one if absent. The same seed gives the same runs.
-    #[arg(long, value_name = "S")]
-    seed: Option<u64>,
-    /// Which faults are drawn.
-    #[arg(long, value_enum, default_value_t = Faults::Assumed)]
-    faults: Faults,
-    /// Ask this policy (.lua, .so, an executable, "default", "dice") instead of the default rules.
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
-    /// Run the same schedules with this policy too, and compare.
-    #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
-    against: Option<PathBuf>,
-    /// What the network answers to a policy beyond the other site and the arbiters, as a probes file.
-    #[arg(long, value_name = "FILE")]
-    world: Option<PathBuf>,
-    /// Number of arbiters.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=ARBITERS_MAX as u64))]
-    arbiters: u64,
-    /// What every arbiter shows of a session; mixed draws mark, age or counter for each.
-    #[arg(long, value_enum, default_value_t = Freshness::Mixed)]
-    freshness: Freshness,
-    /// threshold.failover and threshold.adjustManaged.
-    #[arg(long, value_name = "T", default_value_t = 0.5)]
-    threshold: f64,
-    /// Timers of the sites.
-    #[arg(long, value_enum, default_value_t = Timers::Reference)]
-    profile: Timers,
-    /// How two active sites are excluded.
-    #[arg(long, value_enum, default_value_t = Mode::Lease)]
-    exclusion: Mode,
-    /// Whose sessions the arbiters show under "verdict": those of the watchdog, or of an application that needs one to
-    /// five minutes to open them.
-    #[arg(long, value_enum, default_value_t = Holder::Watchdog)]
-    sessions: Holder,
-    /// Seconds for which every arbiter keeps the session of a site that is gone; drawn for each if absent.
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    linger: Option<u64>,
-    /// Run this scenario file, and tell its story.
-    #[arg(long, value_name = "FILE")]
-    scenario: Option<PathBuf>,
-    /// Give the events of this journal of a watchdog to the decision again; it must ask for the same effects.
-    #[arg(long, value_name = "LOG", conflicts_with_all = ["scenario", "policy", "against", "svg"])]
-    replay: Option<PathBuf>,
-    /// Threads; all cores if absent.
-    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=256))]
-    jobs: Option<u64>,
-    /// Draw the worst run, or the scenario, to this file.
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-    /// Folder for scenario files of runs that broke a promise.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    save: PathBuf,
-    /// Print JSON, the summary as the last line.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Which faults are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Faults {
-    /// Only those under which the exclusion promises no overlap.
-    Assumed,
-    /// Stopped machines and clocks, `--force`, lying arbiters, restored images too.
-    All,
-}
-
-/// What every arbiter shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Freshness {
-    /// Drawn for each from mark, age, counter.
-    Mixed,
-    /// A mark in a file.
-    Mark,
-    /// The age of the last byte.
-    Age,
-    /// A counter.
-    Counter,
-    /// Only that a session is there.
-    Presence,
-}
-
-/// Timers of the sites.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Timers {
-    /// Heartbeats of 30 s.
-    Reference,
-    /// Heartbeats of 5 s.
-    Fast,
-}
-
-/// Whose sessions the arbiters show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Holder {
-    /// The watchdog's.
-    Watchdog,
-    /// The application's.
-    Application,
-}
-
-/// How two active sites are excluded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Mode {
-    /// By leases.
-    Lease,
-    /// By the verdict alone, as the manual has it.
-    Verdict,
-}
 
 /// Runs the command.
 pub fn run(args: &Args) -> ExitCode {
@@ -152,37 +34,6 @@ pub fn run(args: &Args) -> ExitCode {
         output::failed(&format!("simulate: {message}"));
         exit::USAGE
     }))
-}
-
-fn options(args: &Args) -> Result<Options, String> {
-    let threshold =
-        Threshold::from_number(args.threshold).map_err(|error| format!("--threshold: {error}"))?;
-    let threshold = u16::try_from(threshold.ten_thousandths()).unwrap_or(u16::MAX);
-    if threshold == 0 && args.exclusion == Mode::Lease {
-        return Err("--threshold is 0, and under \"lease\" the active would then serve on no arbiter at all; give one above 0".to_owned());
-    }
-    let kinds = match args.freshness {
-        Freshness::Mixed => Vec::new(),
-        Freshness::Mark => vec![Kind::Mark],
-        Freshness::Age => vec![Kind::Age],
-        Freshness::Counter => vec![Kind::Counter],
-        Freshness::Presence => vec![Kind::Presence],
-    };
-    Ok(Options {
-        arbiters: usize::try_from(args.arbiters).unwrap_or(ARBITERS_MAX),
-        kinds,
-        threshold,
-        profile: if args.profile == Timers::Fast { Profile::Fast } else { Profile::Reference },
-        exclusion: if args.exclusion == Mode::Verdict { Exclusion::Verdict } else { Exclusion::Lease },
-        sessions: if args.sessions == Holder::Application {
-            Sessions::Application
-        } else {
-            Sessions::Watchdog
-        },
-        linger_s: args.linger,
-        is_assumed: args.faults == Faults::Assumed,
-        ..Options::default()
-    })
 }
 
 /// Reads `--world`; without one nothing is named.
@@ -213,7 +64,7 @@ fn fresh_seed() -> Result<u64, String> {
 }
 
 fn series(args: &Args) -> Result<u8, String> {
-    let options = options(args)?;
+    let options = args.options()?;
     let world = world(args)?;
     let seed = args.seed.map_or_else(fresh_seed, Ok)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
@@ -293,7 +144,7 @@ fn save(
     tally: &Tally,
 ) -> Result<Vec<Option<String>>, String> {
     // The manual's rules break the promise by design; a file per run would say nothing new.
-    if options.exclusion == Exclusion::Verdict {
+    if !options.exclusion.is_lease() {
         return Ok(Vec::new());
     }
     let mut saved = Vec::new();

@@ -2,7 +2,7 @@
 
 use comfy_table::{Table, presets};
 use dr_watchdog_sim::liars::{self, Liars};
-use dr_watchdog_sim::options::{Exclusion, Options, Profile};
+use dr_watchdog_sim::options::{Options, Profile};
 use dr_watchdog_sim::run::failover_bound_us;
 use dr_watchdog_sim::tally::Tally;
 use serde_json::{Value, json};
@@ -23,13 +23,6 @@ fn whole(us: u64) -> u64 {
     us.div_ceil(1_000_000)
 }
 
-fn word(exclusion: Exclusion) -> &'static str {
-    match exclusion {
-        Exclusion::Lease => "lease",
-        Exclusion::Verdict => "verdict",
-    }
-}
-
 impl Report<'_> {
     /// The last line of `--json`.
     pub(super) fn json(&self) -> Value {
@@ -44,7 +37,7 @@ impl Report<'_> {
             "type": "summary",
             "schedules": tally.runs,
             "seed": self.seed,
-            "exclusion": word(self.options.exclusion),
+            "exclusion": self.options.exclusion.word(),
             "policy": self.policy,
             "arbiters": self.options.arbiters,
             "overlap": {"count": tally.overlapping, "longestS": whole(tally.longest_overlap_us)},
@@ -66,7 +59,7 @@ impl Report<'_> {
 
     /// How many lying arbiters split the sites; without leases nothing is promised that they could break.
     fn liars(&self) -> Option<Liars> {
-        (self.options.exclusion == Exclusion::Lease).then(|| liars::smallest(self.options))
+        self.options.exclusion.is_lease().then(|| liars::smallest(self.options))
     }
 
     /// One cell per line of the table.
@@ -108,7 +101,7 @@ fn told(liars: Liars) -> String {
 pub(super) fn table(reports: &[&Report<'_>]) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    let head = |report: &&Report<'_>| format!("{}, {}", word(report.options.exclusion), report.policy);
+    let head = |report: &&Report<'_>| format!("{}, {}", report.options.exclusion.word(), report.policy);
     table.set_header(std::iter::once(String::new()).chain(reports.iter().map(head)));
     let columns: Vec<_> = reports.iter().map(|report| report.column()).collect();
     let names = [
@@ -149,7 +142,7 @@ pub(super) fn head(options: &Options, seed: u64, schedules: u64, policy: &str) -
         if options.is_assumed { "assumed" } else { "all" },
         options.arbiters,
         f64::from(options.threshold) / 10_000.0,
-        word(options.exclusion),
+        options.exclusion.word(),
     )
 }
 

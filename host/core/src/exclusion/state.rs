@@ -177,6 +177,8 @@ pub struct State {
     pub were_open: bool,
     /// An operator forced this site to serve; it does until the other site is heard.
     pub is_forced: bool,
+    /// An operator is stopping this standby's watchdog: what it promised then outlives this run.
+    pub is_stopping: bool,
 }
 
 impl State {
@@ -229,6 +231,7 @@ impl State {
             doubt_until: None,
             were_open: false,
             is_forced: false,
+            is_stopping: false,
             memory,
         }
     }

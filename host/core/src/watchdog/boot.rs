@@ -126,7 +126,12 @@ impl Watchdog {
                 // What is only observed was never ours to stop.
                 self.phase = Phase::Active;
             }
-            None if self.durable.role == Role::Active && self.durable.standing.is_stopped && is_same_boot => {
+            // Under `lease` nobody goes on without an armed guard: what still serves is fenced.
+            None if self.durable.role == Role::Active
+                && self.durable.standing.is_stopped
+                && is_same_boot
+                && self.lease.is_none() =>
+            {
                 self.phase = Phase::Active;
                 self.change(Cause::FoundStopped);
                 self.durable.standing.is_stopped = false;

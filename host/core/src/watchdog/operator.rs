@@ -69,7 +69,7 @@ impl Watchdog {
         }
     }
 
-    fn remember(&mut self, change: impl FnOnce(&mut crate::durable::Standing)) {
+    pub(super) fn remember(&mut self, change: impl FnOnce(&mut crate::durable::Standing)) {
         change(&mut self.durable.standing);
         self.persist(AfterWrite::Nothing);
     }

@@ -7,14 +7,14 @@ use dr_watchdog_core::effect::{Ask, PingTargets, PlanKind};
 use dr_watchdog_core::event::Beat;
 use dr_watchdog_core::exclusion::fact::Fact;
 use dr_watchdog_core::exclusion::request::Request;
-use dr_watchdog_core::exclusion::rules::Rule;
-use dr_watchdog_core::{Effect, Event, Moment};
+use dr_watchdog_core::{Effect, Event};
 use dr_watchdog_sdk::evidence::{Session, SshOutcome};
 use dr_watchdog_sdk::sections::Role;
 use dr_watchdog_sdk::{Verdict, VerdictState};
 
 use super::queue::Happening;
 use super::{Change, MS_US, SECOND_US, World};
+use crate::options::Exclusion;
 use crate::policy;
 
 impl World {
@@ -25,7 +25,7 @@ impl World {
             }
             Effect::SendHeartbeat => self.send_plain(index),
             Effect::StartLooking => {
-                if self.options.exclusion == crate::options::Exclusion::Verdict {
+                if !self.options.exclusion.is_lease() {
                     let run = self.sites[index].run;
                     self.after(300 * MS_US, Happening::PlainLook { site: index, run });
                 }
@@ -92,6 +92,9 @@ impl World {
     /// The heartbeat of the mode without leases.
     fn send_plain(&mut self, index: usize) {
         let Some(core) = &self.sites[index].core else { return };
+        if self.options.exclusion == Exclusion::Manual {
+            return;
+        }
         let beat = Beat {
             site_index: u8::from(index == 1),
             epoch: core.epoch(),
@@ -122,7 +125,7 @@ impl World {
         }
         for arbiter in 0..self.arbiters.len() {
             let answer = if self.can_ping(index, arbiter) { Ok(0.8) } else { Err(String::new()) };
-            self.give(index, Event::ArbiterPinged { arbiter, answer });
+            self.give_quietly(index, Event::ArbiterPinged { arbiter, answer });
         }
         self.give(index, Event::SweepEnded { sweep });
     }
@@ -254,7 +257,7 @@ impl World {
         let mut us = self.random.between(2 * SECOND_US, 10 * SECOND_US);
         if is_start {
             if self.sites[index].hook_fails == 0 {
-                self.sites[index].are_services_up = true;
+                self.start_services(index);
                 self.note_serving();
             }
         } else {
@@ -282,93 +285,13 @@ impl World {
             result = Err("exit status 1".to_owned());
         }
         if is_start && result.is_ok() {
-            site.are_services_up = true;
+            self.start_services(index);
         }
         if !is_start {
-            site.are_services_up = false;
+            self.stop_services(index);
             self.watch.stopped_us = self.now_us;
         }
         self.note_serving();
         self.give(index, Event::StepEnded { plan, step: 0, result });
-    }
-
-    fn arm_guard(&mut self, index: usize, epoch: u64, until: Moment) {
-        let site = &mut self.sites[index];
-        let is_older = site.guard.armed.is_some_and(|(armed, _)| epoch < armed);
-        if is_older || site.guard.fenced_at_us.is_some() {
-            return;
-        }
-        let at_us = site.clock.true_us(until, self.now_us);
-        site.guard.armed = Some((epoch, until));
-        self.watch.track(self.now_us, index, Change::Lease { until_us: at_us });
-        let site = &mut self.sites[index];
-        site.guard.has_fired = false;
-        self.set_guard_timer(index);
-        self.later(index, 5 * MS_US, Event::Exclusion(Fact::GuardArmed { epoch, until }));
-    }
-
-    /// Sets the guard's timer to the lease's end, unless it comes before that anyway.
-    pub(super) fn set_guard_timer(&mut self, index: usize) {
-        let site = &mut self.sites[index];
-        let Some((_, until)) = site.guard.armed.filter(|_| !site.guard.has_fired) else { return };
-        let at_us = site.clock.true_us(until, self.now_us);
-        if at_us < site.guard.timer_us && self.options.rules.has(Rule::Guard) {
-            site.guard.stop_timer();
-            site.guard.timer_us = at_us;
-            let generation = site.guard.generation;
-            self.queue.push(at_us, Happening::GuardDue { site: index, generation });
-        }
-    }
-
-    /// The guard's timer is absolute: it fires at the lease's end whatever the watchdog does.
-    pub(super) fn guard_due(&mut self, index: usize, generation: u64) {
-        let site = &mut self.sites[index];
-        if site.guard.generation != generation {
-            return;
-        }
-        site.guard.timer_us = u64::MAX;
-        let Some((_, until)) = site.guard.armed.filter(|_| !site.guard.has_fired) else { return };
-        if until > site.clock.now(self.now_us).mono {
-            self.set_guard_timer(index);
-            return;
-        }
-        site.guard.has_fired = true;
-        self.note(index, || "guard fires".to_owned());
-        self.fence(index);
-        self.later(index, MS_US, Event::Exclusion(Fact::GuardFailed));
-    }
-
-    /// The fence ends serving within D.
-    pub(super) fn fence(&mut self, index: usize) {
-        let deadline = Self::us(self.options.timers().fence);
-        let takes_us = if self.random.percent(self.drawn.slow_fence_percent) {
-            deadline
-        } else {
-            self.random.between(100 * MS_US, deadline)
-        };
-        // A guard that has nothing to end says so at once.
-        let is_done = !self.sites[index].are_services_up && self.sites[index].guard.fenced_at_us.is_none();
-        let done_at = self.now_us + if is_done { 10 * MS_US } else { takes_us };
-        let guard = &mut self.sites[index].guard;
-        guard.has_fired = true;
-        let done_at = guard.fenced_at_us.map_or(done_at, |before| before.min(done_at)).max(self.now_us);
-        guard.fenced_at_us = Some(done_at);
-        self.queue.push(done_at, Happening::FenceDone { site: index });
-    }
-
-    pub(super) fn fence_done(&mut self, index: usize) {
-        let site = &mut self.sites[index];
-        if site.guard.fenced_at_us.is_none_or(|at_us| at_us > self.now_us) {
-            return;
-        }
-        site.guard.fenced_at_us = None;
-        site.guard.armed = None;
-        site.guard.has_fired = false;
-        if site.are_services_up {
-            site.are_services_up = false;
-            self.note(index, || "fenced".to_owned());
-        }
-        self.note_serving();
-        self.give(index, Event::Exclusion(Fact::Fenced));
     }
 }

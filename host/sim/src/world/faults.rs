@@ -32,6 +32,7 @@ impl World {
             Kind::CutPeerAfter { messages } => self.network.cut_after = Some(messages),
             Kind::Loss { site, percent } => self.network.loss[site].push(percent),
             Kind::MoveVip { site } => self.move_vip(site),
+            Kind::CutNode { site, node } => self.cut_node(site, node),
             Kind::DaemonCrash { site } => {
                 self.kill_daemon(site, true);
                 self.start_later(site, 2 * SECOND_US);
@@ -71,7 +72,8 @@ impl World {
     }
 
     fn kill_guard(&mut self, index: usize) {
-        let guard = &mut self.sites[index].guard;
+        let site = &mut self.sites[index];
+        let guard = &mut site.nodes[site.vip].guard;
         guard.stop_timer();
         if guard.armed.is_some() && guard.fenced_at_us.is_none() {
             let k_us = Self::us(self.options.timers().keep_alive);
@@ -97,8 +99,12 @@ impl World {
                     loss.remove(at);
                 }
             }
+            Kind::CutNode { site, node } => self.join_node(site, node),
             Kind::MoveVip { site } => {
                 self.sites[site].is_vip_moving -= 1;
+                if self.sites[site].is_vip_moving == 0 {
+                    self.sites[site].move_vip();
+                }
                 self.start_later(site, 0);
             }
             Kind::CrashLoop { site, .. } => self.start_later(site, SECOND_US),
@@ -189,8 +195,7 @@ impl World {
         self.sites[site].down += 1;
         if was_up {
             self.kill_daemon(site, is_orderly);
-            self.sites[site].are_services_up = false;
-            self.sites[site].guard = super::site::Guard::idle(self.sites[site].guard.generation + 1);
+            self.sites[site].clear_nodes();
         }
     }
 
@@ -203,7 +208,8 @@ impl World {
             let was_active =
                 site.disk.as_ref().is_some_and(|durable| durable.role == dr_watchdog_sdk::Role::Active);
             let has_rule = self.options.rules.has(dr_watchdog_core::exclusion::rules::Rule::BootAsStandby);
-            site.are_services_up = was_active && !has_rule;
+            let is_resumed = self.options.exclusion == crate::options::Exclusion::Manual;
+            site.nodes.iter_mut().for_each(|node| node.is_serving = was_active && (is_resumed || !has_rule));
             let us = self.random.between(SECOND_US, 20 * SECOND_US);
             self.start_later(index, us);
         }
@@ -238,7 +244,7 @@ impl World {
         self.watch.forgives_epoch[index] = true;
         let site = &mut self.sites[index];
         site.disk = site.old_image.clone().or_else(|| site.disk.clone());
-        site.are_services_up = false;
+        site.nodes.iter_mut().for_each(|node| node.is_serving = false);
         site.boot += 1;
         self.start_later(index, 20 * SECOND_US);
     }
@@ -261,17 +267,20 @@ impl World {
     /// The guard of a machine that goes on, whatever its watchdog does. Its timer counts on the machine's own clock,
     /// which may have stood still; a fence that stood still with it may still need all of its time.
     fn wake_guard(&mut self, index: usize) {
-        self.sites[index].guard.stop_timer();
-        self.set_guard_timer(index);
-        if self.sites[index].guard.fenced_at_us.take().is_some() {
-            self.fence(index);
+        for node in 0..self.sites[index].nodes.len() {
+            self.sites[index].nodes[node].guard.stop_timer();
+            self.set_guard_timer(index, node);
+            if self.sites[index].nodes[node].guard.fenced_at_us.take().is_some() {
+                self.fence_node(index, node);
+            }
         }
     }
 
     /// The second clock shows that the first one stood still: the guard fences by itself, the watchdog stops.
     pub(super) fn pause_seen(&mut self, index: usize) {
         self.note(index, || "the clock stood still, another one shows".to_owned());
-        if self.sites[index].guard.armed.is_some() {
+        let vip = self.sites[index].vip;
+        if self.sites[index].nodes[vip].guard.armed.is_some() {
             self.fence(index);
         }
         self.later(index, MS_US, Event::Exclusion(Fact::TimeSlipped));

@@ -42,7 +42,7 @@ impl World {
                 self.sample(site, run, arbiter, look, deadline_us);
             }
             Happening::Sweep { site, run, sweep } => self.sweep(site, run, sweep),
-            Happening::GuardDue { site, generation } => self.guard_due(site, generation),
+            Happening::GuardDue { site, node, generation } => self.guard_due(site, node, generation),
             Happening::FenceDone { site } => self.fence_done(site),
             Happening::PauseSeen { site } => self.pause_seen(site),
             Happening::StepDone { site, run, plan, step, is_start } => {

@@ -6,7 +6,7 @@ use dr_watchdog_core::{Event, Moment};
 use super::queue::Happening;
 use super::site::Hold;
 use super::{MS_US, SECOND_US, World};
-use crate::options::{Exclusion, Sessions};
+use crate::options::Sessions;
 
 /// Keepalives without an answer after which a session is given up.
 const UNANSWERED_MAX: u32 = 3;
@@ -20,8 +20,7 @@ impl World {
         self.note(index, || "opens holds".to_owned());
         self.sites[index].hold_generation += 1;
         let generation = self.sites[index].hold_generation;
-        let is_late =
-            self.options.exclusion == Exclusion::Verdict && self.options.sessions == Sessions::Application;
+        let is_late = !self.options.exclusion.is_lease() && self.options.sessions == Sessions::Application;
         let start_us = if is_late { self.random.between(60 * SECOND_US, 300 * SECOND_US) } else { 0 };
         for arbiter in 0..self.arbiters.len() {
             self.reopen(index, generation, arbiter, start_us);
@@ -108,6 +107,9 @@ impl World {
                 us,
                 Happening::Answers { site: index, generation, arbiters: answered, newest, sent_us },
             );
+        }
+        if self.sites[index].nodes.len() > 1 {
+            self.renew_nodes(index);
         }
         let k_us = Self::us(self.options.timers().keep_alive);
         self.after(k_us, Happening::KeepAlive { site: index, generation });

@@ -7,6 +7,7 @@ mod faults;
 mod happen;
 mod holds;
 mod network;
+mod nodes;
 mod operator;
 mod queue;
 mod site;
@@ -41,6 +42,13 @@ const MS_US: u64 = 1_000;
 const WAIT_DURATION_S: u64 = 28_800;
 /// More happenings than any schedule has: a loop that turns for ever ends the run instead of hanging it.
 const HAPPENINGS_MAX: u64 = 20_000_000;
+
+/// A stored state with which a site goes on in the role that it had, as under the manual's rules alone.
+fn as_left(durable: &Durable) -> Durable {
+    let mut durable = durable.clone();
+    durable.standing.is_stopped = durable.role == Role::Active;
+    durable
+}
 
 /// The world.
 #[derive(Debug)]
@@ -85,8 +93,11 @@ impl World {
             durable.exclusion = Some(Box::new(memory));
             durable
         };
-        let sites = [0, 1]
-            .map(|i| Site::new(drawn.rate_ppm[i], options.arbiters, disk(["192.0.2.20", "192.0.2.10"][i])));
+        // Without guards nobody would end serving at a node that is out of reach.
+        let nodes = |site: usize| if options.exclusion.is_lease() { drawn.nodes[site].max(1) } else { 1 };
+        let sites = [0, 1].map(|i| {
+            Site::new(drawn.rate_ppm[i], options.arbiters, nodes(i), disk(["192.0.2.20", "192.0.2.10"][i]))
+        });
         let mut queue = Queue::default();
         let begin = [random.between(1, 30 * SECOND_US), random.between(1, 30 * SECOND_US)];
         for (site, at_us) in begin.into_iter().enumerate() {
@@ -168,7 +179,9 @@ impl World {
         };
         let threshold = Threshold::from_ten_thousandths(options.threshold).unwrap_or(Threshold::HALF);
         let exclusion = match options.exclusion {
-            options::Exclusion::Verdict => Exclusion::Verdict { wait: timers.wait },
+            options::Exclusion::Verdict | options::Exclusion::Manual => {
+                Exclusion::Verdict { wait: timers.wait }
+            }
             options::Exclusion::Lease => Exclusion::Lease(Box::new(Lease {
                 proposal: self.drawn.agreed(options),
                 resume_alone: ResumeAlone::Proof,
@@ -210,12 +223,15 @@ impl World {
         }
         let settings = self.settings(index);
         let run = self.random.next();
+        self.doubt_nodes(index);
         let site = &mut self.sites[index];
         site.run += 1;
         let now = site.clock.now(self.now_us);
-        let boot = Boot { id: format!("boot-{}", site.boot), run, guard: site.guard_found(self.now_us) };
+        let boot_number = if self.options.exclusion == options::Exclusion::Manual { 1 } else { site.boot };
+        let boot = Boot { id: format!("boot-{boot_number}"), run, guard: site.guard_found(self.now_us) };
         let found = match (&site.disk, self.options.exclusion) {
-            (Some(durable), options::Exclusion::Verdict) if durable.epoch == 0 => Found::Absent,
+            (Some(durable), exclusion) if !exclusion.is_lease() && durable.epoch == 0 => Found::Absent,
+            (Some(durable), options::Exclusion::Manual) => Found::Good(Box::new(as_left(durable))),
             (Some(durable), _) => Found::Good(Box::new(durable.clone())),
             (None, _) => Found::Bad("the state file is gone".to_owned()),
         };
@@ -232,6 +248,7 @@ impl World {
         self.watch.track(self.now_us, index, Change::Gone);
         let site = &mut self.sites[index];
         site.core = None;
+        site.lease = None;
         site.run += 1;
         site.timer_generation += 1;
         site.timer_due = None;

@@ -91,7 +91,6 @@ impl World {
 
     /// `stop`: at an active the other site must promise first, because nobody ends serving at a lease's end then.
     pub(super) fn ask_stop(&mut self, site: usize, fault: usize) {
-        self.command(site, Event::Exclusion(Fact::Operator(Command::Release { span: None })));
         self.stop_if_agreed(site, fault, 0);
     }
 
@@ -100,21 +99,45 @@ impl World {
         let Some(core) = site.core.as_ref().filter(|_| self.in_force[fault] && site.stopped == 0) else {
             return;
         };
-        let is_standby = core.phase() == Phase::Standby && site.guard.fenced_at_us.is_none();
-        let is_agreed = core.phase() == Phase::Active
-            && core.lease().is_some_and(|state| state.release.is_some_and(|release| release.is_in_force));
-        if (is_standby || is_agreed) && site.hung == 0 && site.frozen == 0 {
+        // What was typed counts when it is on the disk.
+        let disk = site.disk.as_ref();
+        let is_written = match core.phase() {
+            Phase::Standby => {
+                let has_promised = disk.is_some_and(|durable| {
+                    durable.exclusion.as_ref().is_none_or(|memory| memory.promise.is_some())
+                });
+                has_promised && !site.is_fencing()
+            }
+            Phase::Active => {
+                core.why_not_stopped().is_none() && disk.is_some_and(|durable| durable.standing.is_stopped)
+            }
+            _ => false,
+        };
+        let is_agreed = core.phase() == Phase::Active;
+        let command = if is_agreed { Command::Stop } else { Command::Promise };
+        if is_written && site.hung == 0 && site.frozen == 0 {
             self.note(index, || "stopped by an operator; services are left as they are".to_owned());
             self.sites[index].stopped += 1;
             self.kill_daemon(index, true);
             if is_agreed {
-                self.sites[index].guard = Guard::idle(self.sites[index].guard.generation + 1);
+                self.release_guards(index);
             }
         } else if tries < STOP_TRIES_MAX {
+            self.command(index, Event::Exclusion(Fact::Operator(command)));
             self.after(SECOND_US, Happening::StopAsked { site: index, fault, tries: tries + 1 });
         } else {
             // Refused: the site goes on with its duty.
             self.command(index, Event::Exclusion(Fact::Operator(Command::Resume)));
+        }
+    }
+
+    /// The guards of the nodes that can be told let go: services go on without them.
+    fn release_guards(&mut self, index: usize) {
+        let site = &mut self.sites[index];
+        for node in 0..site.nodes.len() {
+            if site.reaches(node) {
+                site.nodes[node].guard = Guard::idle(site.nodes[node].guard.generation + 1);
+            }
         }
     }
 

@@ -27,11 +27,11 @@ pub(crate) enum Happening {
     Sample { site: usize, run: u64, arbiter: usize, look: u64, deadline_us: u64 },
     /// A sweep of pings ends.
     Sweep { site: usize, run: u64, sweep: u64 },
-    /// The armed lease of a guard ends.
-    GuardDue { site: usize, generation: u64 },
+    /// The armed lease of a node's guard ends.
+    GuardDue { site: usize, node: usize, generation: u64 },
     /// The pause detector of a site finds that its clock stood still.
     PauseSeen { site: usize },
-    /// The fence has ended serving.
+    /// A fence has ended serving, or the end that a node out of reach knows is over.
     FenceDone { site: usize },
     /// A step of a plan ends.
     StepDone { site: usize, run: u64, plan: u64, step: usize, is_start: bool },

@@ -1,4 +1,4 @@
-//! One site: its machine, its watchdog, its guard, its services.
+//! One site: its machines, its watchdog, the guard with the services of each machine.
 
 use dr_watchdog_core::durable::Durable;
 use dr_watchdog_core::exclusion::fact::GuardFound;
@@ -15,7 +15,7 @@ pub(crate) struct Hold {
     pub(crate) unanswered: u32,
 }
 
-/// The guard of the site's nodes.
+/// The guard of one node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guard {
     pub(crate) armed: Option<(u64, Moment)>,
@@ -40,6 +40,24 @@ impl Guard {
     }
 }
 
+/// One machine of a site.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) guard: Guard,
+    pub(crate) is_serving: bool,
+    /// How many faults cut it from the other machines of its site.
+    pub(crate) cut: u32,
+    /// Until when it may serve at most, as the watchdog of the site knows.
+    pub(crate) known_until: Option<Moment>,
+}
+
+impl Node {
+    /// One that serves nothing; timers of the one before it are void.
+    pub(crate) const fn idle(generation: u64, cut: u32) -> Self {
+        Self { guard: Guard::idle(generation), is_serving: false, cut, known_until: None }
+    }
+}
+
 /// One site.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -50,8 +68,13 @@ pub(crate) struct Site {
     pub(crate) clock: Clock,
     pub(crate) disk: Option<Durable>,
     pub(crate) old_image: Option<Durable>,
-    pub(crate) guard: Guard,
-    pub(crate) are_services_up: bool,
+    pub(crate) nodes: Vec<Node>,
+    /// The node with the VIP: its watchdog acts.
+    pub(crate) vip: usize,
+    /// What the watchdog has asked of the guards: for which epoch they are armed, until when.
+    pub(crate) lease: Option<(u64, Moment)>,
+    /// Whether the watchdog, or the guard beside it, has ended serving at every node, and the end is awaited.
+    pub(crate) is_fence_asked: bool,
     pub(crate) down: u32,
     /// Whether an operator has stopped the watchdog.
     pub(crate) stopped: u32,
@@ -79,7 +102,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) fn new(rate_ppm: i64, arbiters: usize, disk: Durable) -> Self {
+    pub(crate) fn new(rate_ppm: i64, arbiters: usize, nodes: usize, disk: Durable) -> Self {
         Self {
             core: None,
             run: 0,
@@ -87,8 +110,10 @@ impl Site {
             clock: Clock::new(rate_ppm),
             disk: Some(disk),
             old_image: None,
-            guard: Guard::idle(0),
-            are_services_up: false,
+            nodes: (0..nodes).map(|_| Node::idle(0, 0)).collect(),
+            vip: 0,
+            lease: None,
+            is_fence_asked: false,
             down: 0,
             stopped: 0,
             frozen: 0,
@@ -112,20 +137,58 @@ impl Site {
         }
     }
 
-    pub(crate) const fn is_serving(&self) -> bool {
-        self.are_services_up && self.down == 0 && self.frozen == 0
+    pub(crate) fn is_serving(&self) -> bool {
+        self.down == 0 && self.frozen == 0 && self.nodes.iter().any(|node| node.is_serving)
     }
 
-    /// What a watchdog that starts finds of its guard.
+    /// Whether the node with the VIP reaches a node of its site.
+    pub(crate) fn reaches(&self, node: usize) -> bool {
+        node == self.vip || (self.nodes[node].cut == 0 && self.nodes[self.vip].cut == 0)
+    }
+
+    /// Every node is as after a power loss; what cuts it goes on.
+    pub(crate) fn clear_nodes(&mut self) {
+        for node in &mut self.nodes {
+            *node = Node::idle(node.guard.generation + 1, node.cut);
+        }
+        self.is_fence_asked = false;
+    }
+
+    /// The VIP moves to the next node that is not cut from the others, if there is one.
+    pub(crate) fn move_vip(&mut self) {
+        let count = self.nodes.len();
+        let next = (1..count).map(|step| (self.vip + step) % count).find(|node| self.nodes[*node].cut == 0);
+        self.vip = next.unwrap_or(self.vip);
+    }
+
+    /// Whether some node is fencing.
+    pub(crate) fn is_fencing(&self) -> bool {
+        self.nodes.iter().any(|node| node.guard.fenced_at_us.is_some())
+    }
+
+    /// What a watchdog that starts finds of the guards: the smallest end of those that it can ask. A node that it cannot
+    /// ask may be serving.
     pub(crate) fn guard_found(&self, true_us: u64) -> GuardFound {
         let now = self.clock.now(true_us).mono;
-        match self.guard.armed {
-            Some((epoch, until)) if !self.guard.has_fired && until > now => {
-                GuardFound::Armed { epoch, until }
+        let mut found = GuardFound::Idle;
+        for index in 0..self.nodes.len() {
+            let node = &self.nodes[index];
+            if !self.reaches(index) {
+                return GuardFound::Fired;
             }
-            Some(_) => GuardFound::Fired,
-            None if self.are_services_up => GuardFound::Fired,
-            None => GuardFound::Idle,
+            found = match (node.guard.armed, found) {
+                (Some((epoch, until)), before) if !node.guard.has_fired && until > now => match before {
+                    GuardFound::Armed { epoch: other, .. } if other != epoch => return GuardFound::Fired,
+                    GuardFound::Armed { until: other, .. } => {
+                        GuardFound::Armed { epoch, until: until.min(other) }
+                    }
+                    _ => GuardFound::Armed { epoch, until },
+                },
+                (Some(_), _) => return GuardFound::Fired,
+                (None, _) if node.is_serving => return GuardFound::Fired,
+                (None, before) => before,
+            };
         }
+        found
     }
 }

@@ -11,6 +11,7 @@ use crate::exclusion::message::{Duty, Signed};
 use crate::exclusion::rules::Rule;
 use crate::exclusion::state::{Joining, Release};
 use crate::time::{Moment, Now};
+use crate::transitions::Phase;
 
 /// A release "until further notice", as a moment.
 const FOR_EVER: Moment = Moment::from_us(u64::MAX / 2);
@@ -61,6 +62,7 @@ impl Watchdog {
     /// It takes its duty back: the guard first, the word after it.
     pub(in super::super) fn resume_duty(&mut self, now: Now) {
         let Some(state) = self.lease.as_mut() else { return };
+        state.is_stopping = false;
         if state.release.take().is_some() {
             state.evidence.revoke_grant();
             state.reckon();
@@ -91,7 +93,7 @@ impl Watchdog {
                 self.close_claim(now.mono);
                 self.persist(AfterWrite::Promise);
             }
-            Duty::Owed if promise.is_some() => {
+            Duty::Owed if promise.is_some() && !state.is_stopping => {
                 state.end_promise();
                 self.persist(AfterWrite::Nothing);
             }
@@ -106,6 +108,51 @@ impl Watchdog {
             state.evidence.grant(end);
             state.reckon();
         }
+    }
+
+    /// `stop` at a standby, or at the other site that serves on without its watchdog: from then on that one owes no
+    /// lease, so its silence proves nothing. The promise outlives this run, and ends with the other site's first word
+    /// to a later one.
+    pub(super) fn promise_to_stay(&mut self, now: Now) {
+        let is_standby = self.phase == Phase::Standby;
+        let Some(state) = self.lease.as_mut().filter(|_| is_standby) else { return };
+        state.is_stopping = true;
+        state.wish = None;
+        let id = now.mono.us() ^ state.run;
+        let kept = state.memory.promise.filter(|promise| promise.seconds.is_none());
+        state.memory.promise = Some(kept.unwrap_or(Promise { id, seconds: None }));
+        state.begin_promise(now.mono);
+        self.close_claim(now.mono);
+        self.durable.standing.is_promised = true;
+        self.persist(AfterWrite::Promise);
+    }
+
+    /// `stop` at the active: the watchdog ends, the services go on without guard. Nobody ends serving at a lease's end
+    /// then, so it waits for the other site's promise; asked for again, it finds it.
+    pub(super) fn stop_serving_watch(&mut self, now: Now) {
+        if self.phase != Phase::Active {
+            return;
+        }
+        if self.why_not_stopped().is_none() {
+            self.remember(|standing| standing.is_stopped = true);
+            return;
+        }
+        let is_asked = self.lease().is_some_and(|state| {
+            state.release.is_some_and(|release| release.span.is_none() && !release.is_in_force)
+        });
+        if !is_asked {
+            self.ask_release(now, None);
+        }
+    }
+
+    /// Why the watchdog of an active site cannot be stopped yet, if so: the other site has not promised to stay standby
+    /// until further notice.
+    pub fn why_not_stopped(&self) -> Option<String> {
+        let state = self.lease().filter(|_| self.phase == Phase::Active)?;
+        let is_agreed = state.release.is_some_and(|release| release.is_in_force && release.span.is_none());
+        (!is_agreed).then(|| {
+            "the other site has not promised to stay standby, and without the watchdog nobody ends serving here when the lease ends; repeat the command when the other site is heard, or use stop --services, or stop --force".to_owned()
+        })
     }
 
     /// The promise is on disk: it may be said.

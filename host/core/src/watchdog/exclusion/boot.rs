@@ -122,8 +122,9 @@ impl Watchdog {
                 self.effects.push_back(Effect::HoldArbiters);
                 true
             }
-            GuardFound::Idle => false,
-            GuardFound::Armed { .. } | GuardFound::Fired => {
+            // Whoever was stopped by an operator has left its services running, and its guard released.
+            GuardFound::Idle if !(is_same_boot && is_active) => false,
+            GuardFound::Idle | GuardFound::Armed { .. } | GuardFound::Fired => {
                 self.fence();
                 false
             }

@@ -70,7 +70,9 @@ impl Watchdog {
             Command::Resume => self.resume_duty(now),
             Command::PeerIsOff => self.peer_is_off(now),
             Command::Reset => self.reset(),
-            Command::Stop | Command::Promise | Command::Look => self.command(now, command),
+            Command::Promise => self.promise_to_stay(now),
+            Command::Stop => self.stop_serving_watch(now),
+            Command::Look => self.command(now, command),
         }
     }
 

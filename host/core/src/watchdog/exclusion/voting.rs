@@ -3,6 +3,7 @@
 use super::super::Watchdog;
 use super::Next;
 use crate::durable::Purpose;
+use crate::effect::Trigger;
 use crate::exclusion::gates::Way;
 use crate::exclusion::message::{Ballot, Signed, Stance};
 use crate::exclusion::state::{Joining, Peer, State};
@@ -33,14 +34,36 @@ impl Watchdog {
         if is_manual {
             return Some(true);
         }
-        let is_wished = state.wish.is_some() && self.automatic.is_on();
-        let is_first = self.is_first_start && self.durable.epoch == 0 && peer.served_epoch == 0;
-        (is_wished || is_first).then_some(false)
+        // Both are promotions like any other, so the switch of automatic failover stops them.
+        let is_wanted = state.wish.is_some() || self.is_first_vote(peer);
+        (is_wanted && self.automatic.is_on()).then_some(false)
+    }
+
+    /// Whether this site is to serve for the first time, and nobody ever has.
+    fn is_first_vote(&self, peer: Peer) -> bool {
+        self.is_first_start && self.durable.epoch == 0 && peer.served_epoch == 0
+    }
+
+    /// Says once that the first start waits for the switch of automatic failover.
+    fn tell_first_start_stopped(&mut self, now: Moment) {
+        let is_due = !self.is_first_start_stopped
+            && self.talking(now).is_some_and(|peer| self.is_first_vote(peer))
+            && self.lease().is_some_and(|state| self.is_ready(state));
+        if let Some(why) = self.automatic.why_off().filter(|_| is_due) {
+            self.is_first_start_stopped = true;
+            self.notify(
+                Trigger::GateClosed,
+                format!("the first start of this site waits, so it is standby: {why}; it becomes active when automatic failover is enabled again, or by manualFailover -a"),
+            );
+        }
     }
 
     /// Asks for the vote while it is wanted.
     pub(super) fn ask_vote(&mut self, now: Now) {
         let wanted = self.wants_vote(now.mono);
+        if wanted.is_none() && self.is_first_start {
+            self.tell_first_start_stopped(now.mono);
+        }
         let spacing = self.settings.heartbeat.timeout;
         let Some(state) = self.lease.as_mut() else { return };
         let Some(is_manual) = wanted else {
