@@ -3,7 +3,7 @@
 use dr_watchdog::arbiters::{Report, Settings};
 use dr_watchdog::config::model::{Arbiter, Custom, Freshness, Kind};
 use dr_watchdog_sdk::evidence::{Session, SshOutcome};
-use regex::Regex;
+use regex_lite::Regex;
 use russh::MethodKind;
 
 use crate::support::SOON;
