@@ -1,7 +1,7 @@
 //! `simulate`: thousands of disasters in virtual time, for the default rules or for a policy file.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use dr_watchdog_sim::tally::{Tally, seed_of};
 use dr_watchdog_sim::{svg, timeline};
 use serde_json::{Value, json};
 
-pub use super::simulate_args::Args;
+pub(super) use super::simulate_args::Args;
 use super::simulate_report::{Report, head, table};
 use super::simulate_series::{Chosen, Complaints, Player, Series};
 use super::{exit, output};
@@ -24,7 +24,7 @@ const SAVED_MAX: usize = 3;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs the command.
-pub fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args) -> ExitCode {
     let result = match (&args.replay, &args.scenario) {
         (Some(file), _) => super::simulate_replay::replay(file, args.json),
         (None, Some(file)) => scenario(args, file),

@@ -17,7 +17,7 @@ const FAULTS_MAX: u64 = 50;
 
 /// Arguments of `simulate`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Schedules to run.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=SCHEDULES_MAX))]
     pub(super) schedules: u64,
@@ -89,7 +89,7 @@ pub struct Args {
 
 /// Which faults are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Faults {
+pub(super) enum Faults {
     /// Only those under which the exclusion promises no overlap.
     Assumed,
     /// Stopped machines and clocks, `--force`, lying arbiters, restored images too.
@@ -98,7 +98,7 @@ pub enum Faults {
 
 /// What every arbiter shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Freshness {
+pub(super) enum Freshness {
     /// Drawn for each from mark, age, counter.
     Mixed,
     /// A mark in a file.
@@ -113,7 +113,7 @@ pub enum Freshness {
 
 /// Timers of the sites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Timers {
+pub(super) enum Timers {
     /// Heartbeats of 30 s.
     Reference,
     /// Heartbeats of 5 s.
@@ -122,7 +122,7 @@ pub enum Timers {
 
 /// Whose sessions the arbiters show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Holder {
+pub(super) enum Holder {
     /// The watchdog's.
     Watchdog,
     /// The application's.
@@ -131,7 +131,7 @@ pub enum Holder {
 
 /// How two active sites are excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Mode {
+pub(super) enum Mode {
     /// By leases.
     Lease,
     /// By the verdict alone, with epochs and boot as standby.
