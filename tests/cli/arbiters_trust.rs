@@ -39,7 +39,7 @@ fn configuration(lone: &Lone) -> String {
 }
 
 fn ask(lone: &Lone) -> Terminal {
-    let mut terminal = Terminal::start(&mut lone.site.command(&["arbiters", "trust", &ARBITER.to_string()]));
+    let mut terminal = Terminal::start(&lone.site.command(&["arbiters", "trust", &ARBITER.to_string()]));
     terminal.until("Is it the same? Write yes: ");
     terminal
 }

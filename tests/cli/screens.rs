@@ -56,7 +56,7 @@ fn at_a_terminal_of_40_columns_health_fits_and_no_color_is_heard() {
     let seen = |lone: &Lone, arguments: &[&str], variables: &[(&str, &str)]| {
         let mut command = command(["--root"]);
         command.arg(lone.site.root()).args(arguments).env("TERM", "xterm").envs(variables.iter().copied());
-        Terminal::start_sized(&mut command, 40).ended().1
+        Terminal::start_sized(&command, 40).ended().1
     };
     let coloured = seen(&lone, &["health"], &[]);
     assert!(coloured.contains('\u{1b}'), "{coloured}");
@@ -77,7 +77,7 @@ fn at_a_terminal_of_40_columns_health_fits_and_no_color_is_heard() {
     // Refreshed in place until Ctrl-C.
     let mut command = command(["--root"]);
     command.arg(lone.site.root()).args(["health", "--watch"]).env("TERM", "xterm");
-    let mut watching = Terminal::start_sized(&mut command, 40);
+    let mut watching = Terminal::start_sized(&command, 40);
     watching.until("takeover");
     lone.site.wait("it goes on", LIMIT, |daemon| daemon.try_health().map(|_| ()));
     watching.interrupt();

@@ -116,12 +116,12 @@ fn force_takes_over_by_name_and_the_higher_epoch_wins_when_the_line_is_back() {
     pair.network.cut_silently(Node::B);
     let wrong = pair.b.run(&["manualFailover", "-a"]).is_orderly().expect(1);
     wrong.says(&["this site was not made active", "--force"]);
-    let mut person = Terminal::start(&mut pair.b.command(&["manualFailover", "-a", "--force"]));
+    let mut person = Terminal::start(&pair.b.command(&["manualFailover", "-a", "--force"]));
     person.until("Write this site's name (b): ");
     person.type_in("a\n");
     let (code, said) = person.ended();
     assert!(code == 1 && said.contains("nothing was changed"), "{said}");
-    let mut person = Terminal::start(&mut pair.b.command(&["manualFailover", "-a", "--force"]));
+    let mut person = Terminal::start(&pair.b.command(&["manualFailover", "-a", "--force"]));
     person.until("Write this site's name (b): ");
     assert!(person.seen().contains("both sites serve and their data part"), "{}", person.seen());
     person.type_in("b\n");

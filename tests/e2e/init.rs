@@ -10,6 +10,7 @@ use std::time::Duration;
 use dr_watchdog_tests::lab::arbiter::Arbiter;
 use dr_watchdog_tests::lab::{Node, Pair};
 use dr_watchdog_tests::program::system;
+use dr_watchdog_tests::terminal::heeding_interrupts;
 use dr_watchdog_tests::wait;
 
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -145,7 +146,7 @@ fn converse_until(
 ) -> (String, std::process::ExitStatus, usize) {
     let terminal = nix::pty::openpty(None, None).unwrap();
     let slave = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
-    let mut command = pair.a.command(&["init"]);
+    let mut command = heeding_interrupts(&pair.a.command(&["init"]));
     command.stdin(slave(&terminal.slave)).stdout(slave(&terminal.slave)).stderr(slave(&terminal.slave));
     let mut child = command.spawn().unwrap();
     drop(command);

@@ -200,7 +200,7 @@ fn the_bare_update_takes_over_the_other_sites_cluster_when_a_person_says_yes() {
         &configuration(&pair.b).replace("[site]\n", "[site]\nnodes = [\"192.0.2.21\", \"192.0.2.22\"]\n"),
     );
     for (answer, is_changed) in [("no", false), ("yes", true)] {
-        let mut person = Terminal::start(&mut pair.a.command(&bare));
+        let mut person = Terminal::start(&pair.a.command(&bare));
         person.until("Write yes to do this: ");
         for words in ["core.peerLoadBalancerNodes", "- 192.0.2.99", "+ 192.0.2.21, 192.0.2.22"] {
             assert!(person.seen().contains(words), "{words}\n{}", person.seen());
@@ -218,7 +218,7 @@ fn the_bare_update_takes_over_the_other_sites_cluster_when_a_person_says_yes() {
     alone.says(&["without a group there is nothing to change only here"]);
     // With a group and a terminal each key is asked, with what stands there now.
     let mut person =
-        Terminal::start(&mut pair.a.command(&[&bare[..], &["--user-watchdog-notification"]].concat()));
+        Terminal::start(&pair.a.command(&[&bare[..], &["--user-watchdog-notification"]].concat()));
     person.until("watchdog.notification.email");
     person.type_in("nobody\n");
     person.until("! expected");

@@ -25,12 +25,29 @@ pub struct Terminal {
     seen: String,
 }
 
+/// The same command, heeding Ctrl-C: tests that were started in the background of a shell are born ignoring it.
+#[must_use]
+pub fn heeding_interrupts(command: &Command) -> Command {
+    let mut heeding = Command::new("env");
+    heeding.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => heeding.env(name, value),
+            None => heeding.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        heeding.current_dir(folder);
+    }
+    heeding
+}
+
 impl Terminal {
     /// Starts a program on a terminal of its own.
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start(command: &mut Command) -> Self {
+    pub fn start(command: &Command) -> Self {
         Self::start_sized(command, 80)
     }
 
@@ -38,14 +55,15 @@ impl Terminal {
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start_sized(command: &mut Command, columns: u16) -> Self {
+    pub fn start_sized(command: &Command, columns: u16) -> Self {
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).unwrap();
         let side = || File::from(pair.slave.try_clone().unwrap());
-        command.stdin(side()).stdout(side()).stderr(side()).process_group(0);
-        let child = command.spawn().unwrap();
-        // The command keeps its own ends open; without them the screen ends with the program.
-        *command = Command::new("/nonexistent");
+        let child = {
+            let mut command = heeding_interrupts(command);
+            // The command keeps its own ends open; with it they are closed: the screen ends with the program.
+            command.stdin(side()).stdout(side()).stderr(side()).process_group(0).spawn().unwrap()
+        };
         drop(pair.slave);
         let keyboard = File::from(pair.master);
         let mut reading = keyboard.try_clone().unwrap();
