@@ -96,6 +96,7 @@ impl Watchdog {
             watchdog.begin_plan(PlanKind::BeStandby, Purpose::Undo);
         } else if !watchdog.adopt(now, guard) {
             watchdog.resume(now);
+            watchdog.stay_released_until_fenced(now);
         }
         watchdog.durable.boot_id = boot_id.to_owned();
         watchdog.advance(now);

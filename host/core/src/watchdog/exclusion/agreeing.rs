@@ -153,6 +153,16 @@ impl Watchdog {
         }
     }
 
+    /// The watchdog starts after such a stop: services may run without guard at nodes that it cannot reach, so the other
+    /// site's promise must stand until the fence has ended all of them. Its number is a new one; the other site takes it
+    /// as a promise that was lost.
+    pub(in super::super) fn stay_released_until_fenced(&mut self, now: Now) {
+        let is_stopped = self.durable.standing.is_stopped;
+        let Some(state) = self.lease.as_mut().filter(|_| is_stopped) else { return };
+        let id = now.mono.us() ^ state.run;
+        state.release = Some(Release { id, asked: now.mono, span: None, is_in_force: true });
+    }
+
     /// Why the watchdog of an active site cannot be stopped yet, if so: the other site has not promised to stay standby
     /// until further notice.
     pub fn why_not_stopped(&self) -> Option<String> {

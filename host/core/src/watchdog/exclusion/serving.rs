@@ -96,6 +96,7 @@ impl Watchdog {
                 self.effects.push_back(Effect::ReleaseArbiters);
             }
             if self.durable.standing.is_stopped {
+                state.release = None;
                 self.remember(|standing| standing.is_stopped = false);
             }
             self.announce();
