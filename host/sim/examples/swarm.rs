@@ -84,6 +84,35 @@ fn scenario(file: &str) {
     }
 }
 
+/// The story of one schedule; one that broke a promise is made as small as it can be, and saved if asked for.
+fn trace(options: &Options, base: u64, index: u64) {
+    let mut plan = Plan::draw(seed_of(base, index), options);
+    if let Some(violation) = run(options, &plan, false).violations.first() {
+        println!("{violation:?}");
+        plan = shrink(options, &plan, &violation.invariant);
+    }
+    println!("{}", plan.line());
+    if let Some(file) = argument("--save") {
+        let scenario = Scenario {
+            about: argument("--about").unwrap_or_default(),
+            expect: Expectation::Holds,
+            without: argument("--without"),
+            profile: options.profile,
+            exclusion: options.exclusion,
+            sessions: options.sessions,
+            threshold: options.threshold,
+            hours: options.hours,
+            plan: plan.clone(),
+        };
+        std::fs::write(file, serde_json::to_string_pretty(&scenario).expect("plain data"))
+            .expect("a writable file");
+    }
+    for note in run(options, &plan, true).notes {
+        let who = note.site.map_or("-".to_owned(), |site| site.to_string());
+        println!("{:>12.3} {who} {}", note.at_us as f64 / 1e6, note.text);
+    }
+}
+
 fn main() {
     if let Some(file) = argument("--scenario") {
         return scenario(&file);
@@ -91,32 +120,7 @@ fn main() {
     let options = options();
     let (base, count) = (number("--seed", 1), number("--schedules", 1_000));
     if let Some(index) = argument("--trace").and_then(|text| text.parse().ok()) {
-        let mut plan = Plan::draw(seed_of(base, index), &options);
-        if let Some(violation) = run(&options, &plan, false).violations.first() {
-            println!("{violation:?}");
-            plan = shrink(&options, &plan, &violation.invariant);
-        }
-        println!("{}", plan.line());
-        if let Some(file) = argument("--save") {
-            let scenario = Scenario {
-                about: argument("--about").unwrap_or_default(),
-                expect: Expectation::Holds,
-                without: argument("--without"),
-                profile: options.profile,
-                exclusion: options.exclusion,
-                sessions: options.sessions,
-                threshold: options.threshold,
-                hours: options.hours,
-                plan: plan.clone(),
-            };
-            std::fs::write(file, serde_json::to_string_pretty(&scenario).expect("plain data"))
-                .expect("a writable file");
-        }
-        for note in run(&options, &plan, true).notes {
-            let who = note.site.map_or("-".to_owned(), |site| site.to_string());
-            println!("{:>12.3} {who} {}", note.at_us as f64 / 1e6, note.text);
-        }
-        return;
+        return trace(&options, base, index);
     }
     if std::env::args().any(|argument| argument == "--find") {
         let splits = |index: &u64| {
