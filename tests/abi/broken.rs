@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use dr_watchdog_tests::eval::Bench;
-use dr_watchdog_tests::lab::{Daemon, Lone};
+use dr_watchdog_tests::lab::mail::{arrives, mailing};
+use dr_watchdog_tests::lab::{Daemon, Lone, MailServer};
 use dr_watchdog_tests::plugins::compile;
 use dr_watchdog_tests::program::{command, run};
 use dr_watchdog_tests::wait;
@@ -81,7 +82,11 @@ fn a_plugin_that_hangs_or_spins_is_ended_at_the_deadline() {
 /// decides something, or starts crashing workers for ever.
 #[test]
 fn a_watchdog_outlives_a_plugin_that_crashes_every_time() {
-    let mut lone = Lone::new(|_, recipe| recipe.policy = None);
+    let mut lone = Lone::new(|_, recipe| {
+        recipe.policy = None;
+        mailing(recipe);
+    });
+    let _server = MailServer::real(&lone.scratch, &lone.namespace, "none", false);
     let library = compile(&lone.scratch, SOURCE, "policy.so", &["FAULT_SEGFAULT"]);
     let configuration = std::fs::read_to_string(&lone.site.paths().config_file).unwrap();
     let detection = "[watchdog.failureDetection]\n";
@@ -108,6 +113,7 @@ fn a_watchdog_outlives_a_plugin_that_crashes_every_time() {
     };
     let told = notices(&lone.site);
     assert!(told.len() == 1 && told[0]["text"].as_str().unwrap().contains("SIGSEGV"), "{told:?}");
+    arrives(&lone.scratch, "policyQuarantined", || lone.site.dump());
     // A reload asks it again, which it does not deserve.
     lone.site.reload();
     lone.site.wait("the plugin is asked again", Duration::from_secs(60), |daemon| {

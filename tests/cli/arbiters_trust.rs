@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use dr_watchdog_tests::lab::{Arbiter, Keys, Lone};
+use dr_watchdog_tests::lab::mail::{arrives, mailing};
+use dr_watchdog_tests::lab::{Arbiter, Keys, Lone, MailServer};
 use dr_watchdog_tests::scratch::Scratch;
 use dr_watchdog_tests::terminal::Terminal;
 use dr_watchdog_tests::wait;
@@ -29,6 +30,7 @@ fn site(host_key: Option<&str>) -> Site {
         recipe.arbiters = vec![ARBITER];
         recipe.client_key = Some(keys.client.clone());
         recipe.host_key = host_key.map(str::to_owned);
+        mailing(recipe);
     });
     let arbiter = Arbiter::start(&lone.namespace, &lone.scratch, &keys);
     Site { lone, keys, _arbiter: arbiter, _of_keys: of_keys }
@@ -79,6 +81,7 @@ fn a_key_is_pinned_when_a_person_at_the_terminal_says_yes_and_only_then() {
 fn a_changed_key_is_an_alarm_in_health_and_history_until_it_is_pinned() {
     const NOBODY: &str = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let mut site = site(Some(NOBODY));
+    let _server = MailServer::real(&site.lone.scratch, &site.lone.namespace, "none", false);
     site.lone.site.start();
     let Site { lone, keys, .. } = &site;
     let problem = |lone: &Lone| {
@@ -100,6 +103,8 @@ fn a_changed_key_is_an_alarm_in_health_and_history_until_it_is_pinned() {
     assert!(alarm["remedy"].as_str().unwrap().contains("arbiters trust 127.0.0.1"), "{alarm}");
     assert_eq!(problem(lone).0["status"], "critical");
     lone.site.run(&["history"]).expect(0).says(&["hostKeyChanged"]);
+    let mail = arrives(&lone.scratch, "hostKeyChanged", || dump(lone));
+    assert!(mail.text.contains("127.0.0.1"), "{}", mail.text);
 
     let trust = ["arbiters", "trust", "127.0.0.1", "--fingerprint", &keys.fingerprint];
     lone.site.run(&trust).expect(0).says(&["ALARM: pinned is SHA256:AAAA"]);

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dr_watchdog_tests::lab::Lone;
+use dr_watchdog_tests::lab::mail::{arrives, mailing};
+use dr_watchdog_tests::lab::{Lone, MailServer};
 use dr_watchdog_tests::program::{command, run, system};
 use dr_watchdog_tests::wait;
 
@@ -106,7 +107,9 @@ impl Drop for FullDisk {
 fn a_full_disk_stops_a_promotion_and_nothing_else() {
     let mut lone = Lone::new(|ledger, recipe| {
         recipe.be_active = vec![("serve".to_owned(), ledger.command("a", "serve"), true)];
+        mailing(recipe);
     });
+    let _server = MailServer::real(&lone.scratch, &lone.namespace, "none", false);
     let disk = FullDisk::new(&lone);
     lone.site.start();
     lone.site.wait("the boot time is over", CHANGE_LIMIT, |daemon| {
@@ -125,6 +128,8 @@ fn a_full_disk_stops_a_promotion_and_nothing_else() {
     assert_eq!(lone.ledger.count("serve"), 0, "no step ran\n{}", lone.site.dump());
     assert_eq!(fs::read_to_string(&lone.site.paths().state_file).unwrap(), before, "the old state is whole");
     assert_eq!(lone.site.standing().unwrap(), "standby/standby", "{}", lone.site.dump());
+    // Its queue is on the same disk: it is mailed all the same.
+    arrives(&lone.scratch, "stateNotWritten", || lone.site.dump());
 
     disk.empty();
     lone.site.wait_standing("active/active", CHANGE_LIMIT);

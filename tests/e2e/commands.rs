@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dr_watchdog_tests::lab::{Node, Pair, Recipe};
+use dr_watchdog_tests::lab::mail::{arrives, mailing};
+use dr_watchdog_tests::lab::{MailServer, Node, Pair, Recipe};
 use dr_watchdog_tests::program::run;
 use dr_watchdog_tests::terminal::Terminal;
 use dr_watchdog_tests::wait;
@@ -141,7 +142,13 @@ fn force_takes_over_by_name_and_the_higher_epoch_wins_when_the_line_is_back() {
 /// after A spoke again.
 #[test]
 fn the_word_that_the_other_site_is_off_counts_until_it_speaks() {
-    let mut pair = Pair::settled(3, |_, _| {});
+    let mut pair = Pair::new(3, |node, recipe| {
+        if node == Node::B {
+            mailing(recipe);
+        }
+    });
+    let _server = MailServer::real(&pair.scratch, pair.network.namespace(Node::B), "none", false);
+    pair.settle();
     let off = |site: &str| ["exclusion", "peer-is-off", "--confirm", site].map(str::to_owned);
     let run = |pair: &Pair, words: &[String]| {
         pair.b.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).is_orderly()
@@ -161,6 +168,7 @@ fn the_word_that_the_other_site_is_off_counts_until_it_speaks() {
     assert_eq!(pair.b.standing().unwrap(), "standby/standby", "the word alone changes no role");
     let vouched = pair.b.history().iter().any(|record| record["text"].to_string().contains("vouches"));
     assert!(vouched, "{}", pair.b.dump());
+    arrives(&pair.scratch, "peerIsOff", || pair.dump());
     // A speaks: the word has ended.
     pair.network.heal();
     pair.wait_well();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dr_watchdog_tests::lab::{Node, Pair};
+use dr_watchdog_tests::lab::mail::{arrives, mailing};
+use dr_watchdog_tests::lab::{MailServer, Node, Pair};
 use dr_watchdog_tests::wait;
 
 /// Longest role change.
@@ -17,15 +18,23 @@ fn both_standby(pair: &mut Pair) {
 }
 
 /// Goal: when every line failed and comes back, the former active serves again, not the other one. Wrong would be:
-/// nobody serves, or B takes over from a site that only lost its lines.
+/// nobody serves, B takes over from a site that only lost its lines, or nobody is mailed that both were standby.
 #[test]
 fn after_a_loss_of_every_line_the_former_active_comes_back() {
-    let mut pair = Pair::settled(3, |_, _| {});
+    let mut pair = Pair::new(3, |node, recipe| {
+        if node == Node::B {
+            mailing(recipe);
+        }
+    });
+    let _server = MailServer::real(&pair.scratch, pair.network.namespace(Node::B), "none", false);
+    pair.settle();
     both_standby(&mut pair);
     pair.network.heal();
     pair.a.wait_standing("active/active", CHANGE_LIMIT);
     pair.wait_well();
     assert_eq!(pair.b.standing().unwrap(), "standby/standby", "{}", pair.dump());
+    let mail = arrives(&pair.scratch, "bothStandby", || pair.dump());
+    assert!(mail.text.contains("standby"), "{}", mail.text);
     pair.ledger.never_both();
 }
 

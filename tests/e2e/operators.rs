@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dr_watchdog_tests::lab::mail::{MAIL_ADDRESS, MAIL_PORT, all_kept};
+use dr_watchdog_tests::lab::mail::{all_kept, mailing};
 use dr_watchdog_tests::lab::{MailServer, Node, Pair};
 use dr_watchdog_tests::wait;
 
@@ -14,12 +14,7 @@ const COMING_LIMIT: Duration = Duration::from_secs(90);
 /// by the drill, or nobody is mailed about it, or more than once.
 #[test]
 fn a_drill_proves_both_sites_and_the_loss_of_ssh_is_named_and_mailed_once() {
-    let mut pair = Pair::new(3, |_, recipe| {
-        recipe.more = format!(
-            "[watchdog.notification]\nemail = \"a@example.com\"\n[smtp]\nhost = \"{MAIL_ADDRESS}\"\nport = {MAIL_PORT}\n\
-             from = \"watchdog@example.com\"\ntls = \"none\"\n"
-        );
-    });
+    let mut pair = Pair::new(3, |_, recipe| mailing(recipe));
     let _here = MailServer::real(&pair.scratch, pair.network.namespace(Node::A), "none", false);
     let there = MailServer::real(&pair.scratch, pair.network.namespace(Node::B), "none", false);
     pair.a.start();
@@ -101,12 +96,7 @@ fn observe_mode_says_that_the_peer_was_alive() {
 /// then everything, and comes back. Wrong would be: one of them is missing, or comes twice.
 #[test]
 fn every_trouble_of_the_manuals_list_is_mailed_once_with_its_end() {
-    let mut pair = Pair::new(3, |_, recipe| {
-        recipe.more = format!(
-            "[watchdog.notification]\nemail = \"a@example.com\"\n[smtp]\nhost = \"{MAIL_ADDRESS}\"\nport = {MAIL_PORT}\n\
-             from = \"watchdog@example.com\"\ntls = \"none\"\n"
-        );
-    });
+    let mut pair = Pair::new(3, |_, recipe| mailing(recipe));
     let _here = MailServer::real(&pair.scratch, pair.network.namespace(Node::A), "none", false);
     let _there = MailServer::real(&pair.scratch, pair.network.namespace(Node::B), "none", false);
     pair.a.start();

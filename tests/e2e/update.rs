@@ -4,7 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use dr_watchdog_tests::lab::arbiter::Arbiter;
-use dr_watchdog_tests::lab::{Daemon, Node, Pair};
+use dr_watchdog_tests::lab::mail::{arrives, mailing};
+use dr_watchdog_tests::lab::{Daemon, MailServer, Node, Pair};
 use dr_watchdog_tests::program::Run;
 use dr_watchdog_tests::terminal::Terminal;
 use dr_watchdog_tests::wait;
@@ -73,10 +74,12 @@ fn one_change_reaches_both_sites_and_their_running_watchdogs() {
 #[test]
 fn settings_that_differ_between_the_sites_are_named_key_by_key() {
     let mut pair = Pair::new(3, |node, recipe| {
+        mailing(recipe);
         if node == Node::B {
             recipe.wait_duration = "4h".to_owned();
         }
     });
+    let _server = MailServer::real(&pair.scratch, pair.network.namespace(Node::A), "none", false);
     pair.a.start();
     pair.b.start();
     let named = |daemon: &mut Daemon| {
@@ -85,6 +88,8 @@ fn settings_that_differ_between_the_sites_are_named_key_by_key() {
     };
     pair.a.wait("the difference is named", LIMIT, named);
     pair.b.wait("the difference is named", LIMIT, named);
+    let mail = arrives(&pair.scratch, "settingsDiffer", || pair.dump());
+    assert!(mail.text.contains("waitDurationS is"), "{}", mail.text);
 }
 
 /// Off at one site is off at both, with the author's site; on again as well; what the other site does not hear is said.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::Recipe;
 use super::namespace::Namespace;
 use crate::scratch::Scratch;
 use crate::{needs, program, wait};
@@ -17,6 +18,31 @@ pub const MAIL_PORT: u16 = 2525;
 pub const MAIL_LOG_IN: (&str, &str) = ("watchdog", "a password of a test");
 /// Longest start of a server.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// Longest wait for a mail: some tries with their pauses, on a busy machine.
+const MAIL_LIMIT: Duration = Duration::from_secs(90);
+
+/// Lets a site mail to one person, in the clear, by the server of its test.
+pub fn mailing(recipe: &mut Recipe) {
+    recipe.more += &format!(
+        "\n[watchdog.notification]\nemail = \"a@example.com\"\n[smtp]\nhost = \"{MAIL_ADDRESS}\"\nport = {MAIL_PORT}\n\
+         from = \"watchdog@example.com\"\ntls = \"none\"\n"
+    );
+}
+
+/// Waits until a server of this test has kept a mail of this kind; the first such.
+///
+/// # Panics
+/// When none comes; it tells what came, and what the dump says.
+#[track_caller]
+pub fn arrives(scratch: &Scratch, kind: &str, dump: impl Fn() -> String) -> Kept {
+    let of = || {
+        let kept = all_kept(scratch);
+        let found = kept.iter().find(|mail| mail.kind == kind).cloned();
+        found.ok_or_else(|| format!("{:?}", kept.iter().map(|mail| mail.kind.as_str()).collect::<Vec<_>>()))
+    };
+    wait::until(&format!("a mail {kind}"), MAIL_LIMIT, of, dump)
+}
 
 /// A mail that a server has kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

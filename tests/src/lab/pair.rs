@@ -85,12 +85,17 @@ impl Pair {
     /// A pair that has settled: A serves, B stands by, they hear each other, and A manages every arbiter.
     pub fn settled(arbiters: u8, vary: impl FnMut(Node, &mut Recipe)) -> Self {
         let mut pair = Self::new(arbiters, vary);
-        pair.a.start();
-        pair.b.start();
-        pair.a.wait_standing("active/active", SETTLE_LIMIT);
-        pair.b.wait_standing("standby/standby", SETTLE_LIMIT);
-        pair.wait_well();
+        pair.settle();
         pair
+    }
+
+    /// Starts both watchdogs and waits until they have settled.
+    pub fn settle(&mut self) {
+        self.a.start();
+        self.b.start();
+        self.a.wait_standing("active/active", SETTLE_LIMIT);
+        self.b.wait_standing("standby/standby", SETTLE_LIMIT);
+        self.wait_well();
     }
 
     /// Waits until both sites hear each other and every arbiter answers and is held.
