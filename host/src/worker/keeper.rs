@@ -31,7 +31,12 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(10);
 /// Everything that this process may signal.
 const ALL: Pid = Pid::from_raw(-1);
 /// The keeper must come to its turn beside a script that multiplies.
-const KEEPER_PRIORITY: i32 = -15;
+const KEEPER_PRIORITY: i32 = -20;
+/// Whatever the watchdog itself was started with, a script does not come before the services of the machine.
+const SCRIPT_PRIORITY: i32 = 5;
+/// Ended children that are reaped at a time: of a script that multiplies they come faster than they can be taken, and the
+/// count must not wait for them.
+const REAPED_MAX: usize = 64;
 /// Added to a signal's number, as shells do, where a status must say that a signal ended the script.
 const SIGNAL_STATUS: i32 = 128;
 /// Where a pid namespace is told its last number.
@@ -88,18 +93,14 @@ async fn run(order: &Order) -> ExitCode {
         Err(code) => return code,
     };
     let mut ticks = tokio::time::interval(COUNT_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        if let Some(status) = reap(script) {
+        let reaped = reap(script);
+        if let Some(status) = reaped.script {
             return ended(order, has_list, script, status);
         }
         tokio::select! {
-            _ = heard(&mut child) => {}
-            _ = heard(&mut term) => {
-                // Outside of a namespace the signal went to the whole group already.
-                if order.is_apart {
-                    let _ = kill(ALL, Signal::SIGTERM);
-                }
-            }
+            biased;
             _ = ticks.tick(), if has_list => {
                 if let Some(breach) = look(order, script) {
                     // Killed before it is told: what multiplies does not wait for an answer.
@@ -107,6 +108,14 @@ async fn run(order: &Order) -> ExitCode {
                     return breached(order, &breach);
                 }
             }
+            _ = heard(&mut term) => {
+                // Outside of a namespace the signal went to the whole group already.
+                if order.is_apart {
+                    let _ = kill(ALL, Signal::SIGTERM);
+                }
+            }
+            _ = heard(&mut child) => {}
+            () = tokio::task::yield_now(), if reaped.are_more => {}
         }
     }
 }
@@ -138,6 +147,9 @@ fn prepare(order: &Order) -> Result<(), String> {
         let missing = format!("a limit of whom it may signal ({error})");
         tell(LAUNCH_MISSING, &json!({ "missing": missing }));
     }
+    // One that is lower already stays so.
+    let _ = rustix::process::getpriority_process(None)
+        .and_then(|found| rustix::process::setpriority_process(None, found.max(SCRIPT_PRIORITY)));
     let is_roots = rustix::process::geteuid().is_root();
     if let Some(user) = &order.user {
         switch(user)?;
@@ -214,21 +226,30 @@ fn start(order: &Order) -> Result<Pid, ExitCode> {
     }
 }
 
-/// Reaps whatever has ended; how the script did, once it has.
-fn reap(script: Pid) -> Option<WaitStatus> {
-    let mut ended = None;
-    loop {
+/// What was reaped.
+struct Reaped {
+    /// How the script ended, once it has.
+    script: Option<WaitStatus>,
+    /// Whether others may have ended too.
+    are_more: bool,
+}
+
+/// Reaps what has ended, up to a limit.
+fn reap(script: Pid) -> Reaped {
+    let mut reaped = Reaped { script: None, are_more: true };
+    for _ in 0..REAPED_MAX {
         match waitpid(ALL, Some(WaitPidFlag::WNOHANG)) {
             Ok(status @ (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..))) => {
                 if pid == script {
-                    ended = Some(status);
+                    reaped.script = Some(status);
                 }
             }
             Err(Errno::EINTR) => {}
             // Nobody has ended, or nobody is left.
-            _ => return ended,
+            _ => return Reaped { are_more: false, ..reaped },
         }
     }
+    reaped
 }
 
 fn look(order: &Order, script: Pid) -> Option<Breach> {
