@@ -211,6 +211,7 @@ impl World {
             let is_resumed = self.options.exclusion == crate::options::Exclusion::Manual;
             site.nodes.iter_mut().for_each(|node| node.is_serving = was_active && (is_resumed || !has_rule));
             let us = self.random.between(SECOND_US, 20 * SECOND_US);
+            self.watch.boot_due_us = self.watch.boot_due_us.max(self.now_us + us);
             self.start_later(index, us);
         }
     }

@@ -150,10 +150,12 @@ impl World {
         self.now_us
     }
 
-    /// When the last fault healed, counting an orderly stop that a fault made slow, even one that still runs.
+    /// When the last fault healed, counting an orderly stop that a fault made slow and the boot of a machine, even those
+    /// that are still under way.
     pub fn healed_us(&self, at_most_us: u64) -> u64 {
         let healed_us = self.watch.healed_us.max(self.watch.stopped_us).min(at_most_us);
-        if self.watch.stop_due_us > at_most_us { self.watch.stop_due_us } else { healed_us }
+        let due_us = self.watch.stop_due_us.max(self.watch.boot_due_us);
+        if due_us > at_most_us { due_us } else { healed_us }
     }
 
     /// Which sites serve.

@@ -66,6 +66,8 @@ pub struct Watch {
     pub stopped_us: u64,
     /// When the orderly stop that takes longest ends, if nothing interrupts it.
     pub stop_due_us: u64,
+    /// When the watchdog of the machine that was switched on last starts.
+    pub boot_due_us: u64,
     /// Highest epoch written by each site.
     pub epochs: [u64; 2],
     /// Sites whose epoch fell.
