@@ -78,3 +78,21 @@ fn a_policy_is_replaced_while_it_runs_and_a_broken_one_is_refused() {
     assert!(!health["problems"].to_string().contains("keeps running"), "{health}");
     decides(&mut lone.site, "third");
 }
+
+/// Goal: an operator learns that a script has no processes of its own here, and it decides all the same. Wrong would be:
+/// a wall that is missing in silence, or no verdict because of it.
+#[test]
+fn a_script_that_the_system_refuses_processes_of_its_own_decides_and_health_warns() {
+    let mut lone = Lone::new(|_, _| ());
+    lone.site.refuse_pid_namespaces();
+    lone.site.start();
+    let answered = lone.site.wait_decisions(0, 1, REACTION_LIMIT);
+    assert_eq!(answered[0]["verdict"]["action"], "nothing", "{answered:?}");
+    assert_eq!(answered[0]["error"], Value::Null, "{answered:?}");
+    let health = policy_of(&mut lone.site, "health warns of the wall that is missing", |health| {
+        let problems = health["problems"].to_string();
+        problems.contains("this system refuses it processes of its own (ENOSPC")
+            && problems.contains("the script must be one that you trust")
+    });
+    assert_ne!(health["status"], "ok", "{health}");
+}

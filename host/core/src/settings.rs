@@ -69,6 +69,12 @@ impl Heartbeat {
     pub fn boot_time(&self) -> Duration {
         self.interval + self.timeout * self.tries
     }
+
+    /// How long a loss of the other site goes unnoticed at the most: one interval, then a full round at its VIP, then one
+    /// at its nodes.
+    pub fn lost_within(&self, has_nodes: bool) -> Duration {
+        self.interval + self.timeout * self.tries * if has_nodes { 2 } else { 1 }
+    }
 }
 
 /// How two active sites are excluded.

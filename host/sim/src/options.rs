@@ -183,6 +183,11 @@ impl Drawn {
         Self { rate_ppm, kinds, arbiter_ppm, linger_s, slow_fence_percent, sees_pauses, nodes }
     }
 
+    /// How many arbiters a change of their list leaves: the first half.
+    pub const fn kept_by_change(&self) -> usize {
+        self.kinds.len().div_ceil(2)
+    }
+
     /// The safety settings of version 1.
     pub fn agreed(&self, options: &Options) -> Agreed {
         Agreed {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{self, Fault, Kind};
 use crate::invariant::{self, Violation};
-use crate::options::{Drawn, Options, Profile};
+use crate::options::{Drawn, Options};
 use crate::policy::{Arbitration, Dice, Policy};
 use crate::random::Random;
 use crate::world::{Note, Track, World};
@@ -78,29 +78,35 @@ impl Outcome {
     }
 }
 
-/// The bound of a failover after a true loss: the bar of the profile, with the start of the services not counted.
+/// The bound of a failover after a true loss, with the start of the services not counted.
 pub fn failover_bound_us(options: &Options) -> u64 {
-    match options.profile {
-        // From the first missed heartbeat F of looks, then the claim's look.
-        Profile::Reference => 120 * SECOND_US,
-        Profile::Fast => 45 * SECOND_US,
-    }
+    let bound = options.timers().taken_over_within(&options.heartbeat());
+    u64::try_from(bound.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The same for the arbiters of one plan: a device that shows no age, or that forgets a dead session within F, tells of
-/// the loss only when it forgets. The slowest of the fastest that suffice decides.
-fn failover_bound_of_us(options: &Options, drawn: &Drawn) -> u64 {
-    let wait_s = options.timers().wait.as_secs();
+/// The same for the arbiters of one plan, before and after a change of their list.
+fn failover_bound_of_us(options: &Options, plan: &Plan) -> u64 {
+    let all_s = arbiters_lag_s(options, &plan.drawn, plan.drawn.kinds.len());
+    let is_changed = plan.faults.iter().any(|fault| fault.kind == Kind::ChangeArbiters);
+    let changed_s =
+        if is_changed { arbiters_lag_s(options, &plan.drawn, plan.drawn.kept_by_change()) } else { 0 };
+    failover_bound_us(options) + all_s.max(changed_s) * SECOND_US
+}
+
+/// What the first arbiters add: a device that shows no age, or that forgets a dead session before the failover is over,
+/// tells of the loss only when it forgets. The slowest of the fastest that suffice decides.
+fn arbiters_lag_s(options: &Options, drawn: &Drawn, total: usize) -> u64 {
+    let bound_s = failover_bound_us(options) / SECOND_US;
     let lag_s = |(kind, linger_s): (&Shown, &u64)| match kind {
         Shown::Mark => 0,
-        Shown::Age | Shown::Counter if *linger_s >= wait_s => 0,
+        Shown::Age | Shown::Counter if *linger_s >= bound_s => 0,
         Shown::Age | Shown::Counter | Shown::Presence => *linger_s,
     };
-    let mut lags: Vec<u64> = drawn.kinds.iter().zip(&drawn.linger_s).map(lag_s).collect();
+    let mut lags: Vec<u64> = drawn.kinds.iter().zip(&drawn.linger_s).take(total).map(lag_s).collect();
     lags.sort_unstable();
     let threshold = Threshold::from_ten_thousandths(options.threshold).unwrap_or(Threshold::HALF);
     let needed = lags.len() + 1 - quorum::need(threshold, lags.len()).min(lags.len());
-    failover_bound_us(options) + lags.get(needed - 1).copied().unwrap_or(0) * SECOND_US
+    lags.get(needed - 1).copied().unwrap_or(0)
 }
 
 /// How long two sites may serve at once, given the faults.
@@ -186,7 +192,7 @@ pub fn run_with(options: &Options, plan: &Plan, policy: Box<dyn Policy>, is_trac
         violations.extend(invariant::invariant_failover_time(
             &world,
             options,
-            failover_bound_of_us(options, &plan.drawn),
+            failover_bound_of_us(options, plan),
         ));
     }
     Outcome {

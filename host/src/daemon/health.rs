@@ -151,14 +151,12 @@ const fn role_of(phase: Phase) -> Role {
 
 /// Whether the standby of the pair may take over now, and how long that would take.
 fn takeover(now: Now, core: &Watchdog, config: &Config, steps_s: Option<f64>) -> Value {
-    let heartbeat = &config.watchdog.heartbeat;
-    let tries = u64::from(heartbeat.retries) + 1;
-    let lost_ms = heartbeat.interval.ms() + heartbeat.timeout.ms() * tries;
-    let wait_ms = u64::try_from(config.exclusion.wait.as_millis()).unwrap_or(u64::MAX);
-    let look_ms =
-        u64::try_from((config.exclusion.look + config.exclusion.look_timeout).as_millis()).unwrap_or(0);
-    // Whatever ends later: the pings, or the age of the last session plus the look that sees it.
-    let within_ms = lost_ms.max(wait_ms.saturating_add(look_ms));
+    let settings = core.settings();
+    let lost = settings.heartbeat.lost_within(settings.has_peer_nodes);
+    // Whatever ends later: the pings, or the last session is F old, then the policy is asked at the next interval, and
+    // the looks that it is told of end by their deadline.
+    let stale = config.exclusion.wait + settings.heartbeat.interval + config.exclusion.look_timeout;
+    let within_s = lost.max(stale).as_millis().div_ceil(1_000);
     let why = match core.role() {
         _ if core.boot_end().is_some() => "this site is booting: it decides nothing yet".to_owned(),
         Role::Standalone => "this site is standalone".to_owned(),
@@ -172,7 +170,7 @@ fn takeover(now: Now, core: &Watchdog, config: &Config, steps_s: Option<f64>) ->
             Some(_) => String::new(),
         },
     };
-    json!({"possible": why.is_empty(), "why": why, "withinS": within_ms.div_ceil(1_000), "stepsS": steps_s})
+    json!({"possible": why.is_empty(), "why": why, "withinS": within_s, "stepsS": steps_s})
 }
 
 /// Code and state of each service.

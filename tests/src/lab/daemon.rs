@@ -27,15 +27,20 @@ pub struct Daemon {
     root: PathBuf,
     paths: Paths,
     namespace: Option<String>,
+    may_have_pid_namespaces: bool,
     child: Option<Child>,
 }
+
+/// Refuses pid namespaces to all that comes after it, as a container may; only a user namespace of its own can be told so.
+const NO_PID_NAMESPACES: &str = "echo 0 >/proc/sys/user/max_pid_namespaces && exec \"$0\" \"$@\"";
 
 impl Daemon {
     /// A watchdog that is not yet started, with this configuration below `root`.
     pub fn new(site: &str, root: &Path, namespace: Option<&Namespace>, configuration: &str) -> Self {
         let namespace = namespace.map(|namespace| namespace.name().to_owned());
         let paths = Paths::below(Some(root));
-        let daemon = Self { site: site.to_owned(), root: root.to_owned(), paths, namespace, child: None };
+        let (site, root) = (site.to_owned(), root.to_owned());
+        let daemon = Self { site, root, paths, namespace, may_have_pid_namespaces: true, child: None };
         daemon.configure(configuration);
         daemon
     }
@@ -72,13 +77,27 @@ impl Daemon {
         self.child = Some(command.spawn().unwrap());
     }
 
+    /// From its next start on, the system refuses it pid namespaces.
+    pub fn refuse_pid_namespaces(&mut self) {
+        let name = self.namespace.as_deref().expect("a watchdog in a network namespace");
+        // In a user namespace it is root over no network: it may ping because everybody may.
+        let everybody = ["netns", "exec", name, "sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647"];
+        program::system("ip", &everybody);
+        self.may_have_pid_namespaces = false;
+    }
+
     /// A command of the program at this site.
     pub fn command(&self, arguments: &[&str]) -> std::process::Command {
         let twin = program::twin();
         let mut command = match &self.namespace {
             Some(name) => {
                 let mut command = program::clean(&crate::needs::program("ip"));
-                command.args(["netns", "exec", name]).arg(twin);
+                command.args(["netns", "exec", name]);
+                if !self.may_have_pid_namespaces {
+                    let unshare = crate::needs::program("unshare");
+                    command.arg(unshare).args(["-Ur", "/bin/sh", "-c", NO_PID_NAMESPACES]);
+                }
+                command.arg(twin);
                 command
             }
             None => program::clean(&twin),

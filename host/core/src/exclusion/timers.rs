@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::settings::Heartbeat;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The timers (`exclusion-notes.md` 1).
@@ -90,6 +92,14 @@ impl Timers {
         Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
     }
 
+    /// The bound of a failover: how long after a true loss of the active the standby serves at the latest, all else being
+    /// well and its own steps aside. The heartbeat that is missed first was sent an interval after the loss at the most;
+    /// then F of looks begin; the last look and the claim's end by their deadline. It holds for arbiters that show the
+    /// age of a session; one that does not adds the time for which it keeps a dead session.
+    pub fn taken_over_within(&self, heartbeat: &Heartbeat) -> Duration {
+        heartbeat.interval + heartbeat.timeout + self.wait + self.look + self.look_timeout
+    }
+
     /// A span of the other site's clock, as long as it can seem on ours.
     pub fn longest(&self, span: Duration) -> Duration {
         span + self.drift(span)
@@ -132,6 +142,14 @@ mod tests {
         assert_eq!(Timers::reference().gap_max(), 15 * SECOND);
         assert_eq!(Timers::reference().hold_age_min(), 16 * SECOND);
         assert_eq!(Timers::fast().gap_max(), 6 * SECOND);
+    }
+
+    #[test]
+    fn a_failover_takes_125_s_at_most_with_the_reference_timers_and_30_s_with_the_fast_ones() {
+        let reference = Heartbeat { interval: 30 * SECOND, timeout: 5 * SECOND, tries: 5 };
+        let fast = Heartbeat { interval: 5 * SECOND, timeout: SECOND, tries: 5 };
+        assert_eq!(Timers::reference().taken_over_within(&reference), 125 * SECOND);
+        assert_eq!(Timers::fast().taken_over_within(&fast), 30 * SECOND);
     }
 
     #[test]

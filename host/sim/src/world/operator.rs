@@ -82,7 +82,7 @@ impl World {
             let Some(state) = core.lease().filter(|_| core.phase() == Phase::Active) else { continue };
             let mut agreed = state.memory.versions.current.clone();
             let full = self.drawn.agreed(&self.options);
-            let half = full.arbiters.len().div_ceil(2);
+            let half = self.drawn.kept_by_change();
             let is_full = agreed.arbiters.len() == full.arbiters.len();
             agreed.arbiters = if is_full { full.arbiters[..half].to_vec() } else { full.arbiters };
             self.command(site, Event::Exclusion(Fact::Proposed(Box::new(agreed))));
