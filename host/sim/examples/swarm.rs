@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "an example measures its own speed and writes scenario files")]
 
 use dr_watchdog_core::exclusion::agreed::Kind;
+use dr_watchdog_sim::fault::class_of;
 use dr_watchdog_sim::options::{Exclusion, Options, Profile, Sessions};
 use dr_watchdog_sim::run::{Plan, run};
 use dr_watchdog_sim::scenario::{Expectation, Scenario};
@@ -42,7 +43,7 @@ fn options() -> Options {
         },
         is_assumed: argument("--faults").as_deref() != Some("all"),
         classes: argument("--classes")
-            .map(|list| list.split(',').filter_map(|class| class.parse().ok()).collect())
+            .map(|list| list.split(',').map(|verb| class_of(verb).expect("a fault's verb")).collect())
             .unwrap_or_default(),
         faults_min: number("--min", 2),
         faults_max: number("--max", 5),
