@@ -2,10 +2,11 @@
 
 use dr_watchdog_core::exclusion::agreed::Kind;
 use dr_watchdog_core::exclusion::rules::{Rule, Rules};
-use dr_watchdog_sim::fault::class_of;
 use dr_watchdog_sim::options::Options;
 use dr_watchdog_sim::run::{Plan, run};
 use dr_watchdog_sim::tally::seed_of;
+
+use crate::classes_of;
 
 /// Where a rule's absence shows: the faults that are drawn, most schedules of the committed seed.
 struct Search {
@@ -42,7 +43,7 @@ const SEARCHES: [Search; 5] = [
 fn first_split(search: &Search, rules: Rules) -> Option<u64> {
     let options = Options {
         rules,
-        classes: search.verbs.iter().map(|verb| class_of(verb).unwrap()).collect(),
+        classes: classes_of(search.verbs),
         kinds: search.kinds.to_vec(),
         is_assumed: search.is_assumed,
         ..Options::default()

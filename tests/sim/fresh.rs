@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use dr_watchdog_core::exclusion::agreed::Kind;
 use dr_watchdog_sim::options::{Exclusion, Options, Profile};
 
-use crate::{complaints, play};
+use crate::{classes_of, complaints, play};
 
 /// A seed that differs from run to run; it is printed, and `simulate --seed` repeats the series.
 fn seed() -> u64 {
@@ -54,7 +54,25 @@ fn the_manuals_rules_overlap_as_often_as_the_study_found() {
     let options = Options {
         exclusion: Exclusion::Verdict,
         linger_s: Some(60),
-        classes: vec![0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 15, 16, 17, 19, 20],
+        classes: classes_of(&[
+            "powerLoss",
+            "reboot",
+            "cutPeer",
+            "cutPeerOneWay",
+            "isolate",
+            "isolateOneWay",
+            "cutArbiters",
+            "cutPeerAndArbiters",
+            "arbitersDown",
+            "slowSsh",
+            "loss",
+            "moveVip",
+            "daemonHang",
+            "automaticOff",
+            "handOver",
+            "slowStop",
+            "blockSsh",
+        ]),
         ..Options::default()
     };
     let tally = play(&options, 1, 1_000);

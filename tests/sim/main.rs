@@ -8,11 +8,17 @@ mod joint;
 mod outside;
 mod pairs;
 
+use dr_watchdog_sim::fault::class_of;
 use dr_watchdog_sim::options::Options;
 use dr_watchdog_sim::tally::{Tally, series};
 
 /// Threads of a series: a test machine has two cores.
 const JOBS: u64 = 2;
+
+/// The classes of these verbs: their numbers change with every new class.
+fn classes_of(verbs: &[&str]) -> Vec<usize> {
+    verbs.iter().map(|verb| class_of(verb).unwrap()).collect()
+}
 
 /// A series over the cores of the machine.
 fn play(options: &Options, seed: u64, schedules: u64) -> Tally {

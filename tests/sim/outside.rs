@@ -7,7 +7,7 @@ use dr_watchdog_sim::run::{Plan, run};
 
 use dr_watchdog_core::exclusion::agreed::Kind as Shown;
 
-use crate::{complaints, play};
+use crate::{classes_of, complaints, play};
 
 /// A frozen active whose sites are cut from each other, at an instant and for a time that the seed draws.
 fn frozen(seed: u64, is_clock_still: bool) -> (Options, Plan) {
@@ -41,7 +41,7 @@ fn a_machine_that_stood_still_overlaps_for_at_most_d_and_with_its_clock_for_at_m
 #[test]
 fn two_actives_by_force_end_within_a_heartbeat_and_d_once_they_can_talk() {
     // Forced takeovers, peers declared off, and everything that cuts the sites from each other.
-    let classes = vec![36, 40, 2, 4, 7, 21];
+    let classes = classes_of(&["force", "peerIsOff", "cutPeer", "isolate", "cutPeerAndArbiters", "blockUdp"]);
     let options = Options { classes, is_assumed: false, ..Options::default() };
     let tally = play(&options, 3, 300);
     assert_eq!(tally.failing, 0, "{}", complaints(&tally));
