@@ -1,4 +1,4 @@
-//! `api v1 config` in every spelling of the manual, with the daemon up or down.
+//! `api v1 config` in every spelling of the manual, with the daemon up or down; what is typed to change it.
 
 use std::os::unix::fs::symlink;
 
@@ -113,4 +113,17 @@ fn secrets_are_starred_whoever_asks() {
         assert!(!shown.all().contains("a-secret-of-a-test"), "{}", shown.all());
         assert!(shown.stdout.contains("***"), "{}", shown.all());
     }
+}
+
+/// Goal: a mistyped change is told before anybody is asked. Wrong would be: first the way to the other site has to be mended.
+#[test]
+fn a_mistyped_change_is_told_before_the_other_site_is_asked() {
+    let lone = Lone::new(|_, _| {});
+    let update = |change: &str| {
+        let words = ["toolkit", "config", "update", "--user-watchdog-heartbeat", "--set", change];
+        run(command(["--root"]).arg(lone.site.root()).args(words)).is_orderly().expect(1)
+    };
+    update("retires=3").says(&["--set retires", "did you mean \"retries\"?"]);
+    update("retries=many").says(&["watchdog.heartbeat.retries = \"many\": expected"]);
+    update("retries").says(&["expected KEY=VALUE"]);
 }

@@ -15,8 +15,11 @@ pub(super) fn lines(health: &Value, look: Look) -> Vec<String> {
         row(&mut page, "other site", peer(health));
         row(&mut page, "takeover", takeover(&health["takeover"]));
     } else {
-        let as_of = health["daemon"]["asOf"].as_str().unwrap_or("an unknown time");
-        row(&mut page, "last known", (Tone::Warning, format!("of {as_of}; nobody watches now")));
+        let known = match health["daemon"]["asOf"].as_str() {
+            Some(as_of) => format!("of {as_of}; nobody watches now"),
+            None => "nothing: no watchdog has stored anything here".to_owned(),
+        };
+        row(&mut page, "last known", (Tone::Warning, known));
     }
     row(&mut page, "mode", mode(health));
     row(&mut page, "automatic failover", automatic(&health["automaticFailover"]));
@@ -79,6 +82,9 @@ fn head(page: &mut Page, health: &Value) {
     };
     let is_up = health["daemon"]["up"] == true;
     let (site, role) = (text(&health["site"]), text(&health["role"]));
+    if !is_up && health["role"].is_null() {
+        return page.line(tone, &format!("{word}  site {site}: nobody watches, and its role is not known"));
+    }
     let verb = if is_up { "is" } else { "was" };
     let phase = health["phase"].as_str().filter(|phase| *phase != role);
     let phase = phase.map(|phase| format!(" ({phase})")).unwrap_or_default();
@@ -328,6 +334,17 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("answer ping"), "{text}");
+    }
+
+    #[test]
+    fn where_nothing_is_stored_no_role_is_made_up() {
+        let mut health = sample();
+        health["status"] = json!("critical");
+        health["daemon"] = json!({"up": false, "asOf": null});
+        health["role"] = Value::Null;
+        let text = shown(&health, None, true).join("\n");
+        assert!(text.contains("site a: nobody watches, and its role is not known"), "{text}");
+        assert!(text.contains("nothing: no watchdog has stored anything here"), "{text}");
     }
 
     #[test]

@@ -82,6 +82,11 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 }
 
 impl Key {
+    /// The end of its path, which may be typed alone.
+    pub(super) fn last_word(&self) -> &'static str {
+        self.path.rsplit('.').next().unwrap_or(self.path)
+    }
+
     /// Checks a value; it comes back in its one spelling.
     pub(super) fn check(&self, value: &str) -> Result<String, String> {
         self.kind.check(value)

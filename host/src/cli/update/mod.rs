@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use dr_watchdog_sdk::nearest::nearest;
 use serde_json::{Value, json};
 use toml_edit::DocumentMut;
 
@@ -166,6 +167,8 @@ fn cluster_changes(document: &DocumentMut, facts: &Value) -> Changes {
 }
 
 fn update(globals: &Globals, args: &Args) -> Result<Value, String> {
+    // What was typed is read before anybody is asked.
+    let given = args.group().map(|keys| given(args, keys)).transpose()?.unwrap_or_default();
     // What was begun before comes first; only then is it known what stands at both sites.
     make::finish_pending(globals, args)?;
     let (config, document) = loaded(globals)?;
@@ -188,7 +191,7 @@ fn update(globals: &Globals, args: &Args) -> Result<Value, String> {
         None => (cluster, true),
         Some(keys) => {
             in_order(args, &cluster, &document, facts.as_ref())?;
-            (wanted(args, keys, &document)?, false)
+            (wanted(given, keys, &document)?, false)
         }
     };
     let shared: Changes = changes
@@ -239,20 +242,22 @@ fn in_order(
     Ok(())
 }
 
-/// The wanted values that differ from what stands in the file.
-fn wanted(args: &Args, keys: &'static [Key], document: &DocumentMut) -> Result<Changes, String> {
-    let mut values: BTreeMap<&str, String> = BTreeMap::new();
+/// The values that were given on the command line; empty where none were.
+fn given(args: &Args, keys: &'static [Key]) -> Result<BTreeMap<&'static str, String>, String> {
+    let mut values = BTreeMap::new();
     let mut wrongs = Vec::new();
     for change in &args.changes {
         let Some((name, value)) = change.split_once('=') else {
             wrongs.push(format!("--set {change}: expected KEY=VALUE"));
             continue;
         };
-        let meant = |key: &&Key| key.path == name || key.path.rsplit('.').next() == Some(name);
+        let meant = |key: &&Key| key.path == name || key.last_word() == name;
         match keys.iter().find(meant) {
             None => {
+                let near = nearest(name, keys.iter().map(Key::last_word));
+                let near = near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
                 let known: Vec<&str> = keys.iter().map(|key| key.path).collect();
-                wrongs.push(format!("--set {name}: this group has {}", known.join(", ")));
+                wrongs.push(format!("--set {name}: this group has {}{near}", known.join(", ")));
             }
             Some(key) => match key.check(value) {
                 Ok(value) => drop(values.insert(key.path, value)),
@@ -260,12 +265,16 @@ fn wanted(args: &Args, keys: &'static [Key], document: &DocumentMut) -> Result<C
             },
         }
     }
-    if !wrongs.is_empty() {
-        return Err(format!("nothing was changed:\n{}", wrongs.join("\n")));
-    }
-    if args.changes.is_empty() {
-        values = asked(keys, document)?;
-    }
+    if wrongs.is_empty() { Ok(values) } else { Err(format!("nothing was changed:\n{}", wrongs.join("\n"))) }
+}
+
+/// The wanted values that differ from what stands in the file.
+fn wanted(
+    given: BTreeMap<&'static str, String>,
+    keys: &'static [Key],
+    document: &DocumentMut,
+) -> Result<Changes, String> {
+    let values = if given.is_empty() { asked(keys, document)? } else { given };
     let differs =
         |(path, value): &(&str, String)| groups::find(path).is_some_and(|key| key.read(document) != *value);
     Ok(values.into_iter().filter(differs).map(|(path, value)| (path.to_owned(), value)).collect())
