@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Document, Item, Value};
 
-use super::questions::{self, QUESTIONS, Question};
+use super::questions::{self, Fallback, QUESTIONS, Question};
 use dr_watchdog_sdk::nearest::nearest;
 
 /// Answers by key.
@@ -26,7 +26,10 @@ pub(super) fn read(file: &str, text: &str, given: &Answers) -> Result<Answers, V
     for (key, value, line) in written {
         if !QUESTIONS.iter().any(|question| question.key == key) {
             let hint = nearest(&key, QUESTIONS.iter().map(|question| question.key));
-            let hint = hint.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            let hint = hint.map_or_else(
+                || "; `init --questions` prints all of them".to_owned(),
+                |near| format!("; did you mean {near}?"),
+            );
             wrongs.push((line, format!("{key}: there is no such question{hint}")));
             continue;
         }
@@ -54,6 +57,20 @@ pub(super) fn read(file: &str, text: &str, given: &Answers) -> Result<Answers, V
     }
     let place = |line: usize| if line == 0 { file.to_owned() } else { format!("{file}:{line}") };
     Err(wrongs.into_iter().map(|(line, what)| format!("{}: {what}", place(line))).collect())
+}
+
+/// Every question as an answers file, each with its reason; what has a default is a comment with it.
+pub(super) fn template() -> Vec<String> {
+    let mut lines = Vec::new();
+    for question in &QUESTIONS {
+        lines.push(format!("# {}: {}", question.text, question.why));
+        lines.push(match question.default {
+            Fallback::None => format!("{} = \"\"", question.key),
+            Fallback::Is(value) => format!("# {} = \"{value}\"", question.key),
+            Fallback::Same(other) => format!("# {} = the same as {other}", question.key),
+        });
+    }
+    lines
 }
 
 fn find(key: &str) -> &'static Question {
@@ -104,12 +121,34 @@ mod tests {
         [peer]\nname = \"b\"\nvip = \"198.51.100.10\"\nhostKey = \"\"\n[notification]\nemail = \"admin@example.com\"\n\
         [arbiters]\nfile = \"arbiters.csv\"\n";
 
+    const GOOD_ALONE: &str = "site.name = \"a\"\nsite.vip = \"192.0.2.10\"\npeer.name = \"b\"\n\
+        peer.vip = \"198.51.100.10\"\npeer.hostKey = \"\"\nnotification.email = \"admin@example.com\"\n\
+        arbiters.file = \"arbiters.csv\"\n";
+
     #[test]
     fn what_is_left_out_gets_its_default_and_lists_may_be_written_as_lists() {
         let answers = read("f", GOOD, &Answers::new()).unwrap();
         assert_eq!(answers["site.nodes"], "192.0.2.11");
         assert_eq!(answers["peer.nodes"], "198.51.100.10", "the VIP, where nothing else is said");
         assert_eq!((answers["ssh.user"].as_str(), answers["heartbeat.port"].as_str()), ("root", "7805"));
+    }
+
+    #[test]
+    fn the_template_with_its_defaults_written_out_is_an_answers_file() {
+        let filled = |line: &String| match line.as_str() {
+            "site.name = \"\"" => "site.name = \"a\"".to_owned(),
+            "site.vip = \"\"" => "site.vip = \"192.0.2.10\"".to_owned(),
+            "peer.name = \"\"" => "peer.name = \"b\"".to_owned(),
+            "peer.vip = \"\"" => "peer.vip = \"198.51.100.10\"".to_owned(),
+            "notification.email = \"\"" => "notification.email = \"admin@example.com\"".to_owned(),
+            "# arbiters.file = \"\"" => "arbiters.file = \"arbiters.csv\"".to_owned(),
+            "peer.hostKey = \"\"" => "peer.hostKey = \"\"".to_owned(),
+            default if default.ends_with('"') => default.trim_start_matches("# ").to_owned(),
+            other => other.to_owned(),
+        };
+        let text: Vec<String> = template().iter().map(filled).collect();
+        let written = read("f", &text.join("\n"), &Answers::new()).unwrap();
+        assert_eq!(written, read("f", GOOD_ALONE, &Answers::new()).unwrap());
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub struct Args {
     /// Answers in TOML instead of questions.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
+    /// Print all questions as an answers file, with defaults and reasons, and do nothing else.
+    #[arg(long, conflicts_with_all = ["answers", "active", "standby"])]
+    questions: bool,
     /// Timers: reference (the manual's) or fast.
     #[arg(long, value_parser = ["reference", "fast"])]
     profile: Option<String>,
@@ -78,6 +81,12 @@ fn failed(why: impl Into<String>) -> Failed {
 
 /// Runs the command.
 pub fn run(globals: &Globals, args: &Args) -> ExitCode {
+    if args.questions {
+        for line in answers::template() {
+            output::line(&line);
+        }
+        return exit::code(exit::OK);
+    }
     let result = match (args.shared, args.joined) {
         (true, _) => Ok(join::told_shared(&globals.paths())),
         (_, true) => join::join(globals, args),

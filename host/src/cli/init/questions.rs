@@ -13,11 +13,13 @@ pub(super) struct Question {
     /// The reason of the default, or what the answer is for.
     pub(super) why: &'static str,
     kind: Kind,
-    default: Fallback,
+    /// What counts where it is not answered.
+    pub(super) default: Fallback,
 }
 
+/// What counts where a question is not answered.
 #[derive(Debug, Clone, Copy)]
-enum Fallback {
+pub(super) enum Fallback {
     /// It must be answered.
     None,
     /// This.
