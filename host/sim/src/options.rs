@@ -113,7 +113,22 @@ impl Default for Options {
     }
 }
 
+/// Seconds for which an arbiter keeps a dead session, as they are drawn: two that forget at once, a common time-out, the
+/// default of a kernel.
+const LINGERS_S: [u64; 4] = [15, 29, 900, 7_875];
+
 impl Options {
+    /// What the arbiters may show.
+    pub fn kinds_drawn(&self) -> &[Kind] {
+        const MIXED: usize = 3;
+        if self.kinds.is_empty() { &Kind::ALL[..MIXED] } else { &self.kinds }
+    }
+
+    /// For how many seconds they may keep a dead session.
+    pub fn lingers_drawn_s(&self) -> Vec<u64> {
+        self.linger_s.map_or_else(|| LINGERS_S.to_vec(), |linger_s| vec![linger_s])
+    }
+
     /// The timers of the profile.
     pub fn timers(&self) -> Timers {
         match self.profile {
@@ -172,11 +187,12 @@ impl Drawn {
         let arbiter_ppm = (0..options.arbiters).map(|_| ppm(true)).collect();
         let kinds = (0..options.arbiters).map(|i| match options.kinds.get(i % options.kinds.len().max(1)) {
             Some(kind) => *kind,
-            None => Kind::ALL[random.index(3)],
+            None => options.kinds_drawn()[random.index(options.kinds_drawn().len())],
         });
         let kinds: Vec<Kind> = kinds.collect();
         let linger = |drawn: u64| options.linger_s.unwrap_or(drawn);
-        let linger_s = (0..options.arbiters).map(|_| linger([15, 29, 900, 7_875][random.index(4)])).collect();
+        let linger_s =
+            (0..options.arbiters).map(|_| linger(LINGERS_S[random.index(LINGERS_S.len())])).collect();
         let slow_fence_percent = [0, 30, 100][random.index(3)];
         let sees_pauses = [random.percent(50), random.percent(50)];
         let nodes = [1 + random.index(NODES_MAX), 1 + random.index(NODES_MAX)];

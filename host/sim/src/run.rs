@@ -78,42 +78,56 @@ impl Outcome {
     }
 }
 
-/// The bound of a failover after a true loss, with the start of the services not counted.
+fn us(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn failover_bound(options: &Options, kept_s: u64) -> u64 {
+    us(options.timers().taken_over_within(&options.heartbeat(), std::time::Duration::from_secs(kept_s)))
+}
+
+/// The bound of a failover after a true loss, with the start of the services not counted, for the slowest arbiters that
+/// are drawn.
 pub fn failover_bound_us(options: &Options) -> u64 {
-    let bound = options.timers().taken_over_within(&options.heartbeat());
-    u64::try_from(bound.as_micros()).unwrap_or(u64::MAX)
+    let drawn = options.kinds_drawn().iter().flat_map(|kind| {
+        options.lingers_drawn_s().into_iter().map(|linger_s| kept_s(options, *kind, linger_s))
+    });
+    failover_bound(options, drawn.max().unwrap_or(0))
 }
 
 /// The same for the arbiters of one plan, before and after a change of their list.
 fn failover_bound_of_us(options: &Options, plan: &Plan) -> u64 {
-    let all_s = arbiters_lag_s(options, &plan.drawn, plan.drawn.kinds.len());
+    let all_s = arbiters_kept_s(options, &plan.drawn, plan.drawn.kinds.len());
     let is_changed = plan.faults.iter().any(|fault| fault.kind == Kind::ChangeArbiters);
     let changed_s =
-        if is_changed { arbiters_lag_s(options, &plan.drawn, plan.drawn.kept_by_change()) } else { 0 };
-    failover_bound_us(options) + all_s.max(changed_s) * SECOND_US
+        if is_changed { arbiters_kept_s(options, &plan.drawn, plan.drawn.kept_by_change()) } else { 0 };
+    failover_bound(options, all_s.max(changed_s))
 }
 
-/// What the first arbiters add: a device that shows no age, or that forgets a dead session before the failover is over,
-/// tells of the loss only when it forgets. The slowest of the fastest that suffice decides.
-fn arbiters_lag_s(options: &Options, drawn: &Drawn, total: usize) -> u64 {
-    let bound_s = failover_bound_us(options) / SECOND_US;
-    let lag_s = |(kind, linger_s): (&Shown, &u64)| match kind {
+/// A device that shows no age, or that forgets a dead session before the failover is over, tells of the loss only when
+/// it forgets.
+fn kept_s(options: &Options, kind: Shown, linger_s: u64) -> u64 {
+    match kind {
         Shown::Mark => 0,
-        Shown::Age | Shown::Counter if *linger_s >= bound_s => 0,
-        Shown::Age | Shown::Counter | Shown::Presence => *linger_s,
-    };
-    let mut lags: Vec<u64> = drawn.kinds.iter().zip(&drawn.linger_s).take(total).map(lag_s).collect();
-    lags.sort_unstable();
+        Shown::Age | Shown::Counter if linger_s * SECOND_US >= failover_bound(options, 0) => 0,
+        Shown::Age | Shown::Counter | Shown::Presence => linger_s,
+    }
+}
+
+/// Of the first arbiters the slowest of the fastest that suffice.
+fn arbiters_kept_s(options: &Options, drawn: &Drawn, total: usize) -> u64 {
+    let arbiters = drawn.kinds.iter().zip(&drawn.linger_s).take(total);
+    let mut kept_s: Vec<u64> = arbiters.map(|(kind, linger_s)| kept_s(options, *kind, *linger_s)).collect();
+    kept_s.sort_unstable();
     let threshold = Threshold::from_ten_thousandths(options.threshold).unwrap_or(Threshold::HALF);
-    let needed = lags.len() + 1 - quorum::need(threshold, lags.len()).min(lags.len());
-    lags.get(needed - 1).copied().unwrap_or(0)
+    let needed = kept_s.len() + 1 - quorum::need(threshold, kept_s.len()).min(kept_s.len());
+    kept_s.get(needed - 1).copied().unwrap_or(0)
 }
 
 /// How long two sites may serve at once, given the faults.
 fn overlap_bound_us(options: &Options, plan: &Plan) -> u64 {
     let faults = &plan.faults;
     let timers = options.timers();
-    let us = |span: std::time::Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
     let has = |is: fn(&Kind) -> bool| faults.iter().any(|fault| is(&fault.kind));
     if has(|kind| {
         matches!(

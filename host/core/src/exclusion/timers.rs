@@ -94,10 +94,12 @@ impl Timers {
 
     /// The bound of a failover: how long after a true loss of the active the standby serves at the latest, all else being
     /// well and its own steps aside. The heartbeat that is missed first was sent an interval after the loss at the most;
-    /// then F of looks begin; the last look and the claim's end by their deadline. It holds for arbiters that show the
-    /// age of a session; one that does not adds the time for which it keeps a dead session.
-    pub fn taken_over_within(&self, heartbeat: &Heartbeat) -> Duration {
-        heartbeat.interval + heartbeat.timeout + self.wait + self.look + self.look_timeout
+    /// the first look after it counts as the last contact. F later the policy is told of a look, and the claim makes one;
+    /// each look ends by its deadline. `kept`: for how long the arbiter that decides keeps a dead session, where it shows
+    /// no age, or forgets the session within this bound; else zero.
+    pub fn taken_over_within(&self, heartbeat: &Heartbeat, kept: Duration) -> Duration {
+        let missed = heartbeat.interval + heartbeat.timeout;
+        missed.max(kept) + self.wait + (self.look + self.look_timeout) * 3
     }
 
     /// A span of the other site's clock, as long as it can seem on ours.
@@ -145,11 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn a_failover_takes_125_s_at_most_with_the_reference_timers_and_30_s_with_the_fast_ones() {
+    fn a_failover_takes_145_s_at_most_with_the_reference_timers_and_38_s_with_the_fast_ones() {
         let reference = Heartbeat { interval: 30 * SECOND, timeout: 5 * SECOND, tries: 5 };
         let fast = Heartbeat { interval: 5 * SECOND, timeout: SECOND, tries: 5 };
-        assert_eq!(Timers::reference().taken_over_within(&reference), 125 * SECOND);
-        assert_eq!(Timers::fast().taken_over_within(&fast), 30 * SECOND);
+        let within = |timers: Timers, heartbeat, kept| timers.taken_over_within(heartbeat, kept);
+        assert_eq!(within(Timers::reference(), &reference, Duration::ZERO), 145 * SECOND);
+        assert_eq!(within(Timers::fast(), &fast, Duration::ZERO), 38 * SECOND);
+        // What a device forgets before a heartbeat is missed delays nothing; later it is all that counts.
+        assert_eq!(within(Timers::reference(), &reference, 29 * SECOND), 145 * SECOND);
+        assert_eq!(within(Timers::fast(), &fast, 29 * SECOND), 61 * SECOND);
     }
 
     #[test]

@@ -13,8 +13,11 @@ impl World {
         self.watch.note(self.now_us, None, || format!("FAULT {kind:?} for {} s", for_us / SECOND_US));
         let is_alone = !self.in_force.iter().any(|in_force| *in_force);
         self.in_force[fault] = true;
+        // Dead, starting anew, or out of everybody's reach: to the other site it is the same.
         self.watch.loss = match kind {
-            Kind::PowerLoss { site } if is_alone && self.sites[site].is_serving() => {
+            Kind::PowerLoss { site } | Kind::Reboot { site } | Kind::Isolate { site }
+                if is_alone && self.sites[site].is_serving() =>
+            {
                 Some((site, self.now_us))
             }
             _ => None,
