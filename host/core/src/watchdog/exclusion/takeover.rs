@@ -224,7 +224,8 @@ impl Watchdog {
                 self.look_for_claim(now)
             }
             Claim::Looking { .. } | Claim::Ripening { .. } if !may_claim || !is_wished => {
-                self.fail_claim(now)
+                let is_put_off = is_possible && is_wished && self.is_still_near(now.mono, state);
+                if is_put_off { self.put_off_claim() } else { self.fail_claim(now) }
             }
             Claim::Looking { since } if self.is_looked(state, since) => {
                 let is_open = |i: usize| state.evidence.open_since(i).is_some_and(|open| open <= since);
@@ -265,6 +266,17 @@ impl Watchdog {
             self.effects.push_back(Effect::Exclusion(Request::Mark { epoch, is_claim: false }));
             self.effects.push_back(Effect::HoldArbiters);
         }
+    }
+
+    /// A look moved the instant at which the gates open by a little, as the error of a clock does. The holds stay: grown
+    /// anew they would cost their minimum age once more. The claim begins anew, with a look of its own.
+    fn put_off_claim(&mut self) {
+        let epoch = self.durable.epoch;
+        if let Some(state) = self.lease.as_mut() {
+            state.claim = Claim::Opening;
+            self.effects.push_back(Effect::Exclusion(Request::Mark { epoch, is_claim: false }));
+        }
+        self.announce();
     }
 
     fn look_for_claim(&mut self, now: Now) {
