@@ -157,7 +157,8 @@ fn is_lost_for_good(faults: &[Fault]) -> bool {
         faults.iter().any(|fault| {
             matches!(
                 fault.kind,
-                Kind::StateLost { site } | Kind::Reset { site } | Kind::Init { site } if site == which
+                Kind::StateLost { site } | Kind::Reset { site } | Kind::Init { site } | Kind::RestoreImage { site }
+                    if site == which
             )
         })
     };
@@ -198,7 +199,10 @@ pub fn run_with(options: &Options, plan: &Plan, policy: Box<dyn Policy>, is_trac
         violations.extend(invariant::invariant_bounded_overlap(&world, bound_us));
     }
     violations.extend(invariant::invariant_epoch(&world));
-    violations.extend(invariant::invariant_higher_epoch(&world, options));
+    let has = |is: fn(&Kind) -> bool| plan.faults.iter().any(|fault| is(&fault.kind));
+    let is_node_alone = has(|kind| matches!(kind, Kind::CutNode { .. }))
+        && has(|kind| matches!(kind, Kind::FreezeClock { .. }));
+    violations.extend(invariant::invariant_higher_epoch(&world, options, is_node_alone));
     if options.exclusion.is_lease() && !options.is_dice {
         if !is_lost_for_good(&plan.faults) {
             violations.extend(invariant::invariant_liveness(serving, healed_us, settled_us));

@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::agreed::Versions;
 
+/// The id of no pair: what a site has that lost its state. It is a stranger to nobody.
+pub const NO_CLUSTER: u64 = 0;
+
 /// The stored part of the exclusion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Memory {
-    /// Of which pair this site is one half.
+    /// Of which pair this site is one half; [`NO_CLUSTER`] where it does not know.
     pub cluster: u64,
     /// The epoch in which this site last served.
     pub served_epoch: u64,

@@ -9,7 +9,7 @@ use crate::durable::{Durable, Found};
 use crate::effect::{Effect, PlanKind, Trigger};
 use crate::exclusion::agreed::Versions;
 use crate::exclusion::fact::GuardFound;
-use crate::exclusion::memory::Memory;
+use crate::exclusion::memory::{Memory, NO_CLUSTER};
 use crate::exclusion::request::Request;
 use crate::exclusion::rules::Rule;
 use crate::exclusion::state::{Joining, State};
@@ -42,7 +42,7 @@ impl Watchdog {
             Found::Absent | Found::Bad(_) => None,
         };
         let is_joined = stored.is_some() || !rules.has(Rule::Amnesia);
-        let mut memory = stored.unwrap_or_else(|| Memory::new(0, Versions::single(proposal)));
+        let mut memory = stored.unwrap_or_else(|| Memory::new(NO_CLUSTER, Versions::single(proposal)));
         if memory.calibrated_with != settings.managed_rule.peer_addresses {
             memory.calibrated.clear();
             memory.calibrated_with.clone_from(&settings.managed_rule.peer_addresses);

@@ -6,6 +6,7 @@ use crate::effect::{Effect, Trigger};
 use crate::event::Beat;
 use crate::exclusion::active::Sight;
 use crate::exclusion::claim::Claim;
+use crate::exclusion::memory::NO_CLUSTER;
 use crate::exclusion::message::{Ballot, Echo, Signed, Stance};
 use crate::exclusion::request::Request;
 use crate::exclusion::rules::Rule;
@@ -90,13 +91,18 @@ impl Watchdog {
     /// A signed heartbeat of the other site: its silence ends before anything else, the answer leaves last.
     pub(super) fn signed_heard(&mut self, now: Now, signed: Signed) {
         let Some(state) = self.lease.as_mut() else { return };
-        let is_other_pair =
-            signed.cluster != state.memory.cluster && state.joining == Joining::Joined && signed.is_joined;
+        let are_joined = state.joining == Joining::Joined && signed.is_joined;
+        let are_known = signed.cluster != NO_CLUSTER && state.memory.cluster != NO_CLUSTER;
+        let is_other_pair = signed.cluster != state.memory.cluster && are_joined && are_known;
         let is_old = state
             .peer
             .is_some_and(|peer| peer.me.run == signed.me.run && peer.me.sequence >= signed.me.sequence);
         if is_other_pair || is_old {
             return;
+        }
+        if are_joined && state.memory.cluster == NO_CLUSTER {
+            // Made active by force without its state: the key that signs is the pair's, so this is its other half.
+            state.memory.cluster = signed.cluster;
         }
         if signed.stance.breaks_silence() {
             state.silence = now.mono;
